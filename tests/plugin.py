@@ -31,7 +31,7 @@ def pytest_load_initial_conftests() -> Iterator[None]:
     os.environ.update(_TEST_ENVIRONMENT)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker:
-        # The servers are the controller's and came down by the environment; PostgreSQL is split by pytest-django.
+        # The servers are the controller's, inherited; pytest-django gives each process its own database.
         os.environ["REDIS_URL"] = redis_url_of(worker, os.environ["REDIS_URL"])
     else:
         servers = _servers.enter_context(throwaway_servers())

@@ -1,1 +1,1 @@
-"""The local run: real servers and every process of the product on one machine. Nothing here runs in production."""
+"""The local run: real servers and every process of the product on one machine. Not for production."""

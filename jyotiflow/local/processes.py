@@ -4,12 +4,19 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from jyotiflow.local.exceptions import ServerFailed
+
+START_TIMEOUT_SECONDS = 60.0
+STOP_GRACE_SECONDS = 5.0
+PORT_ATTEMPTS = 5
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -43,16 +50,16 @@ def start_child(
     name: str,
     command: Sequence[str | Path],
     log: Path,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
+    env: Mapping[str, str],
+    cwd: Path,
     account: Account | None = None,
     quit_signal: signal.Signals = signal.SIGTERM,
     orphan_signal: signal.Signals = signal.SIGKILL,
 ) -> Child:
-    """Start `command` with its output appended to `log`, in a session of its own so that Ctrl-C reaches only us.
+    """Start `command`, its output appended to `log`, in a session of its own so that Ctrl-C reaches only us.
 
-    On Linux the kernel sends it `orphan_signal` should this process die, even by `kill -9`. The kernel watches the
-    *thread* that started the child, so call this from the main thread.
+    On Linux the kernel sends it `orphan_signal` should this process die, even by `kill -9`. The kernel
+    watches the *thread* that started the child, so call this from the main thread.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -60,41 +67,18 @@ def start_child(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=None if env is None else dict(env),
+            env=dict(env),
             cwd=cwd,
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
             start_new_session=True,
-            preexec_fn=bound_to_parent(orphan_signal),
+            preexec_fn=_bound_to_this_process(orphan_signal),
         )
     return Child(name=name, process=process, log=log, quit_signal=quit_signal)
 
 
-def bound_to_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
-    """A `preexec_fn` that ties the new process to this one; none where the kernel cannot do it.
-
-    subprocess runs it after it changed the account, which matters: changing the account clears the tie.
-    """
-    if _LIBC is None:
-        return None
-    libc, parent = _LIBC, os.getpid()
-
-    def bind() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(orphan_signal), 0, 0, 0)
-        if os.getppid() != parent:  # The parent died before the tie was made.
-            os._exit(1)
-
-    return bind
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to send this process SIGTERM when the process that started it goes away (Linux only)."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-
-
-def stop_children(children: Sequence[Child], *, grace_seconds: float) -> None:
+def stop_children(children: Sequence[Child], *, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
     """Ask all of them to end, wait together, then kill what is left along with everything they started."""
     for child in children:
         if child.is_running:
@@ -108,8 +92,61 @@ def stop_children(children: Sequence[Child], *, grace_seconds: float) -> None:
         child.process.wait()
 
 
+def start_on_free_port(
+    start: Callable[[int], Child], *, is_ready: Callable[[Child, int], bool]
+) -> tuple[Child, int]:
+    """Start a server and wait until it is ready. Should another program take the port first, try the next."""
+    for _ in range(PORT_ATTEMPTS):
+        port = _free_port()
+        child = start(port)
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        try:
+            while child.is_running and time.monotonic() < deadline:
+                if is_ready(child, port):
+                    return child, port
+                time.sleep(0.01)
+        except BaseException:
+            stop_children([child])
+            raise
+        has_ended = not child.is_running
+        stop_children([child])
+        tail = log_tail(child.log, lines=15)
+        if not (has_ended and "address already in use" in tail.lower()):
+            break
+    raise ServerFailed(f"{child.name} did not start. The end of {child.log}:\n{tail}")
+
+
 def log_tail(log: Path, *, lines: int) -> str:
     """The last lines of a log, for an error message; empty when there is none."""
     if not log.exists():
         return ""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def die_with_parent() -> None:
+    """Have this process sent SIGTERM when the process that started it goes away (Linux only)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
+def _bound_to_this_process(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+    """A `preexec_fn` that ties the child to us; none where the kernel cannot do it.
+
+    subprocess runs it after changing the account, which matters: that change clears the tie.
+    """
+    if _LIBC is None:
+        return None
+    libc, parent = _LIBC, os.getpid()
+
+    def bind() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(orphan_signal), 0, 0, 0)
+        if os.getppid() != parent:  # We died before the tie was made.
+            os._exit(1)
+
+    return bind
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

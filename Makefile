@@ -1,0 +1,67 @@
+# The front door: `make` lists the commands.
+#   PYTHON=python3.12 make run    another Python (3.11 or newer)
+#   PORT=9000 make run            another web port
+#   make test ARGS="-k ledger"    a part of the suite
+
+PYTHON ?= python3
+ARGS ?=
+# Test processes; the servers are shared, the databases are not.
+WORKERS ?= 2
+
+PY := .venv/bin/python
+COMPILE := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format check lock clean install install-dev venv
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: install ## start everything here: servers, web, worker, beat, demo data (PORT=8000); Ctrl-C stops it
+	@exec $(PY) -m jyotiflow.local.run --with-parent
+
+test: install-dev ## the whole test suite on real PostgreSQL and Valkey (ARGS="…" goes to pytest)
+	@exec $(PY) -m pytest -n $(WORKERS) --dist=loadfile $(ARGS)
+
+lint: install-dev ## what must be clean: ruff, types, migrations, system checks
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy .
+	$(PY) -m jyotiflow.local.scratch $(PY) manage.py makemigrations --check --dry-run
+	$(PY) -m jyotiflow.local.scratch $(PY) manage.py check --fail-level WARNING
+
+format: install-dev ## put code in order: imports, layout, safe fixes
+	$(PY) -m ruff check --fix-only --quiet .
+	$(PY) -m ruff format .
+
+check: test lint ## everything CI runs
+
+lock: install-dev ## compile requirements*.in into hash-locked requirements*.txt (ARGS=--upgrade for newer ones)
+	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
+	$(COMPILE) $(ARGS) -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove the virtual environment, the local database, logs and caches
+	@if [ -L .local/postgres ]; then rm -rf "$$(readlink .local/postgres)"; fi
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A lock counts as installed when its exact text lies in the environment, so neither time stamps nor branches matter.
+install: venv
+	@cmp -s requirements.txt .venv/requirements.txt || { \
+	  echo "Installing requirements.txt into .venv (once) …" && \
+	  $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements.txt && \
+	  cp requirements.txt .venv/requirements.txt; }
+
+install-dev: venv
+	@cmp -s requirements-dev.txt .venv/requirements-dev.txt || { \
+	  echo "Installing requirements-dev.txt into .venv (once) …" && \
+	  $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.txt && \
+	  cp requirements.txt requirements-dev.txt .venv/; }
+
+venv:
+	@$(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11"; exit 1; }; \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed and $(PYTHON) is $$($(PYTHON) -V 2>&1): name a newer one: make PYTHON=/path/to/python3.11"; exit 1; }; \
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: install the package python3-venv (Debian, Ubuntu: apt install python3-venv)"; exit 1; }; \
+	  echo "Making .venv with $$($(PYTHON) -V)"; \
+	  $(PYTHON) -m venv --clear .venv; }
