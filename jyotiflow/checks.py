@@ -1,0 +1,55 @@
+"""Refuses to run with settings that would be unsafe; each error names the variable."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+
+MIN_SECRET_LENGTH = 32
+PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "your-secret", "your_secret", "example")
+GENERATE = 'Generate one: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+
+
+@register(Tags.security)
+def check_secrets(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """SECRET_KEY and JWT_SECRET are set, and strong in production."""
+    return [message for name in ("SECRET_KEY", "JWT_SECRET") for message in _secret_faults(name)]
+
+
+@register(Tags.security)
+def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """DEBUG is off and the servers are named in production."""
+    if not _is_production():
+        return []
+    faults: list[CheckMessage] = []
+    if settings.DEBUG:
+        faults.append(
+            Error("DEBUG is on while PUBLIC_BASE_URL is https.", hint="Unset DEBUG.", id="jyotiflow.E003")
+        )
+    faults += [
+        Error(f"{name} is not set.", hint="Name the server that production uses.", id="jyotiflow.E004")
+        for name in settings.UNNAMED_SERVERS
+    ]
+    return faults
+
+
+def _is_production() -> bool:
+    return urlsplit(settings.PUBLIC_BASE_URL).scheme == "https"
+
+
+def _secret_faults(name: str) -> Iterator[Error]:
+    try:
+        secret = getattr(settings, name)
+    except ImproperlyConfigured:  # what Django makes of an empty SECRET_KEY
+        secret = ""
+    if not secret:
+        yield Error(f"{name} is not set.", hint=GENERATE, id="jyotiflow.E001")
+    elif _is_production() and len(secret) < MIN_SECRET_LENGTH:
+        yield Error(
+            f"{name} is shorter than {MIN_SECRET_LENGTH} characters.", hint=GENERATE, id="jyotiflow.E002"
+        )
+    elif any(placeholder in secret.lower() for placeholder in PLACEHOLDERS):
+        yield Error(f"{name} is a placeholder.", hint=GENERATE, id="jyotiflow.E005")

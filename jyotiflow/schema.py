@@ -1,0 +1,95 @@
+"""The envelopes as OpenAPI, so that the published schema says what the server answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from jyotiflow.api import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
+
+PAGE_PARAMETERS = [
+    OpenApiParameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        description="How many rows to answer.",
+    ),
+    OpenApiParameter(
+        "offset",
+        {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+        description="How many rows to skip.",
+    ),
+]
+
+ERROR = inline_serializer(
+    "Error",
+    {
+        "success": serializers.BooleanField(help_text="Always false."),
+        "message": serializers.CharField(help_text="One sentence for a person."),
+        "code": serializers.CharField(help_text="A stable word for programs."),
+        "errors": serializers.DictField(
+            child=serializers.ListField(child=serializers.CharField()),
+            required=False,
+            help_text="The fields at fault.",
+        ),
+    },
+)
+_ERROR_MEANINGS = {
+    400: "Bad input, or a limit is reached.",
+    401: "Not signed in.",
+    402: "Too few credits.",
+    403: "Not allowed.",
+    404: "Unknown, or not yours.",
+    409: "Conflicts with the current state, or with an earlier use of the same key.",
+    429: "Too many requests.",
+}
+
+
+def read_schema(
+    name: str, data: Any, /, *, counted: bool = False, beside: Mapping[str, Any] | None = None
+) -> Any:
+    """The envelope of a read; ``data`` is a serializer (``many=True`` for a list) or a field.
+
+    ``beside`` are fields that stand next to ``data``.
+    """
+    count = {"count": serializers.IntegerField(help_text="How many match in all.")} if counted else {}
+    return inline_serializer(
+        f"{name}Answer", {"success": serializers.BooleanField(), "data": data, **count, **(beside or {})}
+    )
+
+
+def action_schema(name: str, /, **fields: Any) -> Any:
+    """The envelope of an action, with the fields it adds."""
+    return inline_serializer(
+        f"{name}Answer",
+        {"success": serializers.BooleanField(), "message": serializers.CharField(), **fields},
+    )
+
+
+def answers(success: Any, *errors: int, status: int = 200) -> dict[int, Any]:
+    """The ``responses`` of ``extend_schema``: the success under its status, and each error's envelope."""
+    return {
+        status: success,
+        **{error: OpenApiResponse(ERROR, description=_ERROR_MEANINGS[error]) for error in errors},
+    }
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """``Authorization: Bearer <jwt>``."""
+
+    target_class = "jyotiflow.accounts.authentication.TokenAuthentication"
+    name = "bearerAuth"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+class MachineKeyScheme(OpenApiAuthenticationExtension):
+    """``X-API-Key: <secret>``."""
+
+    target_class = "jyotiflow.accounts.machines.MachineKeyAuthentication"
+    name = "machineKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "header", "name": "X-API-Key"}

@@ -1,0 +1,32 @@
+"""Routes. Nothing below ``/api`` ends in a slash: a redirect would lose a POST body."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path, re_path, register_converter
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularJSONAPIView
+
+from jyotiflow.api import TextIdConverter
+from jyotiflow.errors import api_not_found
+
+# Before the routes that use it are imported.
+register_converter(TextIdConverter, "text_id")
+
+handler400 = "jyotiflow.errors.bad_request"
+handler403 = "jyotiflow.errors.permission_denied"
+handler404 = "jyotiflow.errors.not_found"
+handler500 = "jyotiflow.errors.server_error"
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/followups/")),
+    path("accounts/login", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout", LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("api/", include("jyotiflow.accounts.urls")),
+    path("api/", include("credits.urls")),
+    path("api/", include("sessions_app.urls")),
+    path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("", include("followups.urls")),
+    # Last: an unknown path is a 404 in JSON, in DEBUG too.
+    re_path(r"^api(?:/(?P<path>.*))?$", api_not_found),
+]
