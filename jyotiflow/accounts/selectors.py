@@ -1,0 +1,22 @@
+"""Reads of accounts."""
+
+from django.db.models import Value
+from django.db.models.functions import Lower
+
+from jyotiflow.accounts.models import User
+from jyotiflow.body import text_fault
+
+
+def user_by_email(email: str) -> User | None:
+    """The user with this email, whatever its case; ``None`` if there is none."""
+    if text_fault(email):
+        return None
+    # Lower() on both sides: the unique index answers, and PostgreSQL alone decides what lower case is.
+    return User.objects.alias(email_lower=Lower("email")).filter(email_lower=Lower(Value(email))).first()
+
+
+def user_by_id(user_id: str) -> User | None:
+    """The user with this id as text; ``None`` if there is none or the text is no id."""
+    if not (user_id.isascii() and user_id.isdecimal() and len(user_id) <= 18):
+        return None
+    return User.objects.filter(pk=int(user_id)).first()
