@@ -1,0 +1,98 @@
+"""Writes to the ledger. Every movement takes an idempotency key: a repeat moves nothing."""
+
+from typing import cast
+
+from django.db import transaction
+from django.db.models import F
+
+from credits.exceptions import InsufficientCredits
+from credits.models import CreditAccount, CreditEntry
+from jyotiflow.accounts.models import User
+from jyotiflow.exceptions import Conflict, InvalidInput, NotFound
+
+MAX_AMOUNT = 1_000_000  # credits in one movement: a typing error must not fill the column
+
+
+def lock_account(*, user: User) -> CreditAccount:
+    """Lock the user's account until the transaction ends, opening it if there is none."""
+    CreditAccount.objects.bulk_create([CreditAccount(user=user)], ignore_conflicts=True)
+    return CreditAccount.objects.select_for_update().get(user=user)
+
+
+def grant(*, user: User, amount: int, reason: str, key: str, actor: User | None = None) -> CreditEntry:
+    """Give credits. Raises ``InvalidInput`` for an amount below 1 or no reason."""
+    if not 1 <= amount <= MAX_AMOUNT:
+        raise InvalidInput.field("amount", f"Grant between 1 and {MAX_AMOUNT} credits.")
+    return _move(user=user, kind=CreditEntry.Kind.GRANT, amount=amount, reason=reason, key=key, actor=actor)
+
+
+def adjust(*, user: User, amount: int, reason: str, key: str, actor: User | None = None) -> CreditEntry:
+    """Correct a balance by a signed amount. Raises ``InvalidInput`` or ``InsufficientCredits``."""
+    if amount == 0 or abs(amount) > MAX_AMOUNT:
+        raise InvalidInput.field("amount", f"Adjust by between 1 and {MAX_AMOUNT} credits, up or down.")
+    return _move(
+        user=user, kind=CreditEntry.Kind.ADJUSTMENT, amount=amount, reason=reason, key=key, actor=actor
+    )
+
+
+def charge(*, user: User, amount: int, key: str, reason: str = "") -> CreditEntry:
+    """Take ``amount`` credits (0 or more; 0 still writes its entry).
+
+    Raises ``InsufficientCredits`` and takes nothing when the balance is smaller.
+    """
+    if not 0 <= amount <= MAX_AMOUNT:
+        raise InvalidInput.field("amount", "A price is 0 credits or more.")
+    return _move(user=user, kind=CreditEntry.Kind.CHARGE, amount=-amount, reason=reason, key=key)
+
+
+def refund(*, charge_key: str, key: str, reason: str = "") -> CreditEntry:
+    """Give back one charge, whole and once. Raises ``NotFound`` when nothing was charged under that key."""
+    charged = CreditEntry.objects.select_related("account__user").filter(idempotency_key=charge_key).first()
+    if charged is None or charged.kind != CreditEntry.Kind.CHARGE:
+        raise NotFound("There is no such charge.")
+    return _move(
+        user=charged.account.user,
+        kind=CreditEntry.Kind.REFUND,
+        amount=-charged.amount,
+        reason=reason,
+        key=key,
+        refunded_entry=charged,
+    )
+
+
+@transaction.atomic
+def _move(
+    *,
+    user: User,
+    kind: CreditEntry.Kind,
+    amount: int,
+    reason: str,
+    key: str,
+    actor: User | None = None,
+    refunded_entry: CreditEntry | None = None,
+) -> CreditEntry:
+    reason = reason.strip()
+    if kind in (CreditEntry.Kind.GRANT, CreditEntry.Kind.ADJUSTMENT) and not reason:
+        raise InvalidInput.field("reason", "Say why.")
+    account = lock_account(user=user)
+    # The account's lock serialises movements, so this look is not a race.
+    known = CreditEntry.objects.filter(idempotency_key=key).first()
+    if known is not None:
+        if (known.account_id, known.kind, known.amount) != (account.pk, kind, amount):
+            raise Conflict("This key was used for another movement of credits.", code="key_reused")
+        return known
+    covered = CreditAccount.objects.filter(pk=account.pk, balance__gte=-amount)
+    if not covered.update(balance=F("balance") + amount):
+        raise InsufficientCredits()
+    return cast(
+        CreditEntry,
+        CreditEntry.objects.create(
+            account=account,
+            kind=kind,
+            amount=amount,
+            idempotency_key=key,
+            refunded_entry=refunded_entry,
+            reason=reason,
+            actor=actor,
+        ),
+    )
