@@ -1,0 +1,88 @@
+"""What every channel is: a configured backend that takes one message and answers in four words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.core.checks import CheckMessage
+
+from jyotiflow.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Message:
+    """One rendered message, ready for a provider. Texts are NFC; ``html`` is set for email only."""
+
+    attempt_id: UUID
+    follow_up_id: UUID
+    user_id: int
+    to: tuple[str, ...]  # one address; for push, every device token
+    language: str
+    subject: str
+    text: str
+    html: str = ""
+    unsubscribe_url: str = ""
+    callback_url: str = ""  # where the provider reports on this attempt
+    whatsapp_content_sid: str = ""
+    whatsapp_variables: Mapping[str, str] = field(default_factory=dict)  # {"1": value, …} by first use
+    valid_for_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The provider took the message. ``delivered``: it has reached its reader already."""
+
+    provider_message_id: str = ""
+    delivered: bool = False
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the provider knows of an attempt in doubt: ``found`` (with its id), ``absent``, or neither (can't tell)."""
+
+    found: bool = False
+    absent: bool = False
+    provider_message_id: str = ""
+
+
+CANNOT_TELL = Sighting()
+
+
+class Channel:
+    """Base of the backends in ``FOLLOWUP_CHANNELS``; ``OPTIONS`` become keyword arguments.
+
+    A backend is built once a process, used by many threads, and touches no follow-up rows.
+    """
+
+    name = ""  # the key in FOLLOWUP_CHANNELS
+    provider = ""  # whose ids and events these are
+    # True where sending the same follow-up twice shows once (a unique row, a replacing tag): an unknown
+    # outcome is then simply tried again.
+    repeat_is_harmless = False
+    # Question and guidance must not show in lock-screen previews or carrier logs.
+    is_private = True
+    unreachable_message = "This message can't reach you on that channel."
+
+    def addresses(self, user: User) -> tuple[str, ...]:
+        """Where this user can be reached, as it stands now; empty when nowhere."""
+        raise NotImplementedError
+
+    def send(self, message: Message) -> Accepted:
+        """Hand one message to the provider.
+
+        Raises ``NotProcessed``, ``Rejected``, ``Misconfigured`` or ``OutcomeUnknown``, and nothing else.
+        """
+        raise NotImplementedError
+
+    def find(self, *, to: tuple[str, ...], body_hash: str, attempt_id: UUID, since: datetime) -> Sighting:
+        """Ask the provider whether it took an attempt whose answer never came."""
+        return CANNOT_TELL
+
+    def forget_address(self, address: str) -> None:
+        """An address the provider called dead; a channel that stores addresses drops it."""
+
+    def check(self) -> list[CheckMessage]:
+        """System checks of this backend's options: an error names the variable to set."""
+        return []

@@ -1,0 +1,113 @@
+"""The words of the follow-up domain: states, kinds and origins."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class TemplateType(models.TextChoices):
+    """What a template is for."""
+
+    SESSION_FOLLOWUP = "session_followup", _("Session follow-up")
+    REMINDER = "reminder", _("Reminder")
+    CHECK_IN = "check_in", _("Check-in")
+    OFFER = "offer", _("Offer")
+    SUPPORT = "support", _("Support")
+    CUSTOM = "custom", _("Custom")
+
+
+class State(models.TextChoices):
+    """Where a follow-up is; `docs/states.md` draws the moves between them."""
+
+    PENDING = "pending", _("Scheduled")  # bought, waiting for its time
+    SENDING = "sending", _("Sending")  # claimed by a worker under a lease
+    IN_DOUBT = "in_doubt", _("In doubt")  # handed over, outcome unknown: never sent again without proof
+    SENT = "sent", _("Sent")  # the provider accepted it
+    DELIVERED = "delivered", _("Delivered")  # it reached the device or mailbox
+    READ = "read", _("Read")  # a person opened it
+    FAILED = "failed", _("Failed")  # final; refunded as the settings say
+    CANCELLED = "cancelled", _("Cancelled")  # withdrawn before it was sent; refunded as the settings say
+
+
+class PublicStatus(models.TextChoices):
+    """The six words API clients know."""
+
+    PENDING = "pending", _("Scheduled")
+    SENT = "sent", _("Sent")
+    DELIVERED = "delivered", _("Delivered")
+    READ = "read", _("Read")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+# An unknown outcome shows as pending: we don't claim "sent" without proof.
+STATES_BY_PUBLIC_STATUS: dict[PublicStatus, tuple[State, ...]] = {
+    PublicStatus.PENDING: (State.PENDING, State.SENDING, State.IN_DOUBT),
+    PublicStatus.SENT: (State.SENT,),
+    PublicStatus.DELIVERED: (State.DELIVERED,),
+    PublicStatus.READ: (State.READ,),
+    PublicStatus.FAILED: (State.FAILED,),
+    PublicStatus.CANCELLED: (State.CANCELLED,),
+}
+PUBLIC_STATUS_BY_STATE: dict[str, PublicStatus] = {
+    state: public for public, states in STATES_BY_PUBLIC_STATUS.items() for state in states
+}
+
+SENT_STATES = (State.SENT, State.DELIVERED, State.READ)
+LIVE_STATES = (State.PENDING, State.SENDING, State.IN_DOUBT, *SENT_STATES)  # these count against limits
+WITHDRAWN_STATES = (State.FAILED, State.CANCELLED)
+
+
+class Origin(models.TextChoices):
+    """Who asked for a follow-up."""
+
+    AUTOMATIC = "automatic", _("After a session")
+    MANUAL = "manual", _("Scheduled by the user")
+    INSTANT = "instant", _("Sent at once by the user")
+
+
+class AttemptState(models.TextChoices):
+    """How one call to a provider ended."""
+
+    CALLING = "calling", _("Calling")  # written before the call: the point of no return
+    IN_DOUBT = "in_doubt", _("In doubt")
+    ACCEPTED = "accepted", _("Accepted")
+    REJECTED = "rejected", _("Rejected")
+    NOT_PROCESSED = "not_processed", _("Not processed")
+    ABSENT = "absent", _("Proved absent")  # the provider has never seen it
+    ABANDONED = "abandoned", _("Abandoned")  # given up where repeating is harmless
+
+
+OPEN_ATTEMPT_STATES = (AttemptState.CALLING, AttemptState.IN_DOUBT)
+
+
+class ReceiptKind(models.TextChoices):
+    """What a provider reports about a message, in our words; the provider's own stay in the raw event."""
+
+    ACCEPTED = "accepted", _("Accepted")
+    DELIVERED = "delivered", _("Delivered")
+    READ = "read", _("Read")
+    MACHINE_OPEN = "machine_open", _("Opened by a machine")  # scanners and mail privacy proxies
+    FAILED = "failed", _("Failed")
+    BOUNCED = "bounced", _("Bounced")
+    COMPLAINED = "complained", _("Complained")
+    UNSUBSCRIBED = "unsubscribed", _("Unsubscribed")
+    OTHER = "other", _("Other")
+
+
+class SuppressionReason(models.TextChoices):
+    """Why an address must not be written to."""
+
+    HARD_BOUNCE = "hard_bounce", _("Hard bounce")
+    COMPLAINT = "complaint", _("Complaint")
+    OPT_OUT = "opt_out", _("Opted out")
+    BLOCKED = "blocked", _("Blocked by the recipient")
+    INVALID = "invalid", _("Not a valid address")
+
+
+class SettingType(models.TextChoices):
+    """How a setting's text is read."""
+
+    BOOLEAN = "boolean", _("Yes or no")
+    INTEGER = "integer", _("Whole number")
+    DECIMAL = "decimal", _("Amount")
+    TIME = "time", _("Time of day")

@@ -1,0 +1,136 @@
+"""A follow-up and its reader become one rendered message."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import css_inline
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.formats import date_format
+from django.utils.safestring import mark_safe
+
+from followups.links import preferences_url, unsubscribe_url
+from followups.models import FollowUpSchedule, TemplateVersion
+from followups.rendering import (
+    MAX_SUMMARY_LENGTH,
+    PRIVATE_VARIABLES,
+    render_html,
+    render_subject,
+    render_text,
+    truncate,
+    whatsapp_variables,
+)
+from jyotiflow.accounts.models import Language, User
+from sessions_app.models import Session
+
+BRAND = "JyotiFlow"
+# Graphemes: what a lock screen shows, what Twilio takes.
+LONGEST_SUBJECT = {"push": 120}
+LONGEST_TEXT = {"push": 500, "sms": 1_600, "whatsapp": 1_600}
+
+_inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The words of one message: ``body`` is what its reader is told, ``text`` what goes out around it.
+
+    ``html`` is for email only, the WhatsApp parts for WhatsApp only.
+    """
+
+    subject: str
+    body: str
+    text: str
+    html: str = ""
+    unsubscribe_url: str = ""
+    whatsapp_content_sid: str = ""
+    whatsapp_variables: Mapping[str, str] | None = None
+
+
+def render_message(follow_up: FollowUpSchedule, *, is_private: bool) -> Rendered:
+    """Render the pinned version for the follow-up's reader. ``is_private`` allows guidance in the text."""
+    version = follow_up.template_version
+    return render_version(
+        version=version,
+        channel=follow_up.channel,
+        language=follow_up.language,
+        values=values_for(
+            user=follow_up.user,
+            session=follow_up.session,
+            language=follow_up.language,
+            custom=follow_up.custom_variables,
+            is_private=is_private,
+        ),
+        user_id=follow_up.user_id,
+    )
+
+
+def values_for(
+    *,
+    user: User,
+    session: Session | None,
+    language: str,
+    custom: Mapping[str, str],
+    is_private: bool,
+) -> dict[str, str]:
+    """The variables' values for one reader; a missing one is left out, so its fallback shows."""
+    values = dict(custom)
+    values |= {"user_name": user.name, "user_email": user.email}
+    if session is not None:
+        values["service_type"] = session.service_type.replace("_", " ")
+        values["guidance_summary"] = truncate(session.guidance_summary, MAX_SUMMARY_LENGTH)
+        if session.completed_at:
+            with translation.override(language):
+                values["session_date"] = date_format(session.completed_at.astimezone(user.zone), "j F Y")
+    if not is_private:
+        values = {name: value for name, value in values.items() if name not in PRIVATE_VARIABLES}
+    return values
+
+
+def render_version(
+    *,
+    version: TemplateVersion,
+    channel: str,
+    language: str,
+    values: Mapping[str, str],
+    user_id: int,
+) -> Rendered:
+    """Render one version in one language for one channel."""
+    is_tamil = language == Language.TAMIL
+    subject_text = version.tamil_subject if is_tamil and version.tamil_subject else version.subject
+    content = version.tamil_content if is_tamil else version.content
+    subject = render_subject(subject_text, values, language)
+    body = render_text(content, values, language)
+    if channel in LONGEST_TEXT:
+        body = truncate(body, LONGEST_TEXT[channel])
+        subject = truncate(subject, LONGEST_SUBJECT.get(channel, len(subject) + 1))
+    if channel == "whatsapp":
+        return Rendered(
+            subject,
+            body,
+            body,
+            whatsapp_content_sid=version.tamil_whatsapp_content_sid
+            if is_tamil
+            else version.whatsapp_content_sid,
+            whatsapp_variables=whatsapp_variables(content, values, language),
+        )
+    if channel != "email":
+        return Rendered(subject, body, body)
+    link = unsubscribe_url(user_id=user_id, channel=channel)
+    context = {
+        "language": language,
+        "subject": subject,
+        "body_html": mark_safe(render_html(content, values, language)),  # noqa: S308  every value is escaped in it
+        "body_text": body,
+        "unsubscribe_url": link,
+        "preferences_url": preferences_url(),
+        "brand": BRAND,
+    }
+    return Rendered(
+        subject,
+        body,
+        # Plain text: Django escapes by file name, and .txt is not escaped.
+        render_to_string("followups/email/layout.txt", context).strip() + "\n",
+        html=_inliner.inline(render_to_string("followups/email/layout.html", context)),
+        unsubscribe_url=link,
+    )

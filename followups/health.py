@@ -1,0 +1,79 @@
+"""Health pages and metrics, for balancers, operators and scrapers."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.db.models import Count, Min
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.crypto import constant_time_compare
+from django.utils.timezone import now
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from followups.choices import State
+from followups.models import FollowUpSchedule
+from jyotiflow.errors import error_body
+from jyotiflow.health import check_health
+
+
+@require_safe
+def livez(request: HttpRequest) -> JsonResponse:
+    """This process answers."""
+    return JsonResponse({"status": "healthy", "message": "The web process answers.", "checks": {}})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Database, Redis, worker and beat are up: 200, else 503."""
+    health = check_health()
+    return JsonResponse(
+        {
+            "status": "healthy" if health.is_healthy else "unhealthy",
+            "message": "Everything is running."
+            if health.is_healthy
+            else "Something is not running; see checks.",
+            "checks": health.checks,
+        },
+        status=200 if health.is_healthy else 503,
+    )
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus metrics for staff, and for a scraper that bears METRICS_TOKEN."""
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    is_scraper = bool(settings.METRICS_TOKEN) and constant_time_compare(token, settings.METRICS_TOKEN)
+    if not (is_scraper or (request.user.is_authenticated and request.user.is_staff)):
+        return JsonResponse(error_body("Metrics are for staff and scrapers.", "not_allowed"), status=403)
+    registry = CollectorRegistry()
+    registry.register(QueueCollector())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class QueueCollector(Collector):
+    """What waits, is under way or in doubt, by channel, counted in the queue's own small indexes."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        open_ones = GaugeMetricFamily(
+            "followups_open", "Follow-ups that are not finished.", labels=["channel", "state"]
+        )
+        counted = (
+            FollowUpSchedule.objects.filter(status__in=[State.PENDING, State.SENDING, State.IN_DOUBT])
+            .values_list("channel", "status")
+            .annotate(Count("pk"))
+            .order_by("channel", "status")
+        )
+        for channel, state, count in counted:
+            open_ones.add_metric([channel, state], count)
+        yield open_ones
+        oldest = FollowUpSchedule.objects.filter(status=State.PENDING, due_at__lte=Now()).aggregate(
+            due_at=Min("due_at")
+        )["due_at"]
+        yield GaugeMetricFamily(
+            "followups_oldest_due_seconds",
+            "How long the oldest due follow-up has been waiting.",
+            value=max(0.0, (now() - oldest).total_seconds()) if oldest else 0.0,
+        )

@@ -1,0 +1,27 @@
+"""The rows."""
+
+from followups.models.analytics import FollowUpAnalytics
+from followups.models.deliveries import Attempt, ProviderEvent
+from followups.models.idempotency import IdempotentAnswer
+from followups.models.recipients import Device, InAppMessage, RecipientPreference, SandboxMessage, Suppression
+from followups.models.schedules import FollowUpSchedule, SessionPlan
+from followups.models.settings import FollowUpSetting
+from followups.models.templates import TEXT_FIELDS, FollowUpTemplate, TemplateVersion
+
+__all__ = [
+    "TEXT_FIELDS",
+    "Attempt",
+    "Device",
+    "FollowUpAnalytics",
+    "FollowUpSchedule",
+    "FollowUpSetting",
+    "FollowUpTemplate",
+    "IdempotentAnswer",
+    "InAppMessage",
+    "ProviderEvent",
+    "RecipientPreference",
+    "SandboxMessage",
+    "SessionPlan",
+    "Suppression",
+    "TemplateVersion",
+]

@@ -1,0 +1,21 @@
+"""What follow-ups do when another app announces something."""
+
+import structlog
+from django.db import transaction
+from django.dispatch import receiver
+
+from followups.services.planning import plan_session
+from sessions_app.models import Session
+from sessions_app.signals import session_completed
+
+log = structlog.get_logger(__name__)
+
+
+@receiver(session_completed, dispatch_uid="followups.plan_completed_session")
+def plan_completed_session(*, session: Session, **_: object) -> None:
+    """Plan the session's follow-ups; a failure never undoes the session, and the beat tries again."""
+    try:
+        with transaction.atomic():
+            plan_session(session_id=session.pk)
+    except Exception as error:  # whatever it is, the session is completed
+        log.error("planning_failed", session_id=session.pk, error=type(error).__name__, exc_info=True)

@@ -1,0 +1,25 @@
+"""How long to wait before trying again, and when to stop."""
+
+from datetime import timedelta
+from typing import Final
+
+MAX_TRIES: Final = 5
+BACKOFF_SECONDS: Final = (30, 300, 1_800, 7_200, 21_600)  # after the first, second, … try
+LONGEST_WAIT: Final = timedelta(hours=24)
+JITTER: Final = 0.25  # spread, so that a provider's return isn't met by all messages at once
+HALT_WAIT: Final = timedelta(minutes=5)  # between looks while a channel is misconfigured
+
+
+def backoff(tries: int, *, retry_after: float | None = None, spread: float = 0.0) -> timedelta:
+    """The wait after the ``tries``-th try; ``retry_after`` (seconds) is the provider's word and a minimum.
+
+    ``spread`` in [0, 1) is the caller's random number.
+    """
+    base = BACKOFF_SECONDS[min(max(tries, 1), len(BACKOFF_SECONDS)) - 1]
+    wait = max(base, retry_after or 0) * (1 + JITTER * spread)
+    return min(timedelta(seconds=wait), LONGEST_WAIT)
+
+
+def gives_up(tries: int) -> bool:
+    """Whether a message that was not processed this often is called failed."""
+    return tries >= MAX_TRIES

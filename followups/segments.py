@@ -1,0 +1,48 @@
+"""How many SMS segments a text takes, and which character made it expensive."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import regex
+
+# 3GPP TS 23.038: the basic alphabet, and the extension whose characters take two units.
+GSM_BASIC: Final = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+GSM_EXTENDED: Final = frozenset("\f^{}\\[~]|€")
+SINGLE_AND_JOINED: Final = {"GSM-7": (160, 153), "UCS-2": (70, 67)}  # units in one segment, in one of several
+
+_CLUSTER = regex.compile(r"\X")
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The cost of an SMS. ``culprit`` is the first character outside GSM-7, empty when there is none."""
+
+    encoding: str
+    units: int
+    count: int
+    culprit: str = ""
+
+
+def count_segments(text: str) -> Segments:
+    """Count the segments of a text; a grapheme is never split over two of them."""
+    culprit = next((character for character in text if character not in GSM_BASIC | GSM_EXTENDED), "")
+    if culprit:
+        encoding = "UCS-2"
+        sizes = [len(cluster.encode("utf-16-le")) // 2 for cluster in _CLUSTER.findall(text)]
+    else:
+        encoding = "GSM-7"
+        sizes = [2 if character in GSM_EXTENDED else 1 for character in text]
+    single, joined = SINGLE_AND_JOINED[encoding]
+    units = sum(sizes)
+    if units <= single:
+        return Segments(encoding, units, 1 if units else 0, culprit)
+    count, room = 1, joined
+    for size in sizes:
+        if size > room:
+            # A cluster longer than a whole segment has to be split after all.
+            count, room = count + max(1, -(-size // joined)), joined * max(1, -(-size // joined))
+        room -= size
+    return Segments(encoding, units, count, culprit)

@@ -1,0 +1,144 @@
+"""Reads of the daily figures: totals, rates, revenue, the best templates, each channel's performance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet, Sum
+from django.utils.timezone import now
+
+from followups.choices import SENT_STATES, State
+from followups.models import FollowUpAnalytics, FollowUpSchedule
+from followups.selectors.follow_ups import matching_template
+
+TOP_TEMPLATES = 10
+Figures = Mapping[str, object]
+
+_SUMS = {
+    "sent": Sum("total_sent", default=0),
+    "delivered": Sum("total_delivered", default=0),
+    "read": Sum("total_read", default=0),
+    "failed": Sum("total_failed", default=0),
+    "revenue": Sum("revenue_generated", default=0),
+}
+
+
+@dataclass(frozen=True)
+class Period:
+    """Whose figures: days (both included, either may be open), a channel, a template's id or name."""
+
+    start: date | None = None
+    end: date | None = None
+    channel: str = ""
+    template: str = ""
+
+    def of_figures(self) -> QuerySet[FollowUpAnalytics]:
+        condition = Q()
+        if self.start:
+            condition &= Q(date__gte=self.start)
+        if self.end:
+            condition &= Q(date__lte=self.end)
+        return FollowUpAnalytics.objects.filter(condition & self._what())
+
+    def of_follow_ups(self) -> QuerySet[FollowUpSchedule]:
+        """The messages sent in the period."""
+        condition = Q(sent_at__isnull=False)
+        if self.start:
+            condition &= Q(sent_at__date__gte=self.start)
+        if self.end:
+            condition &= Q(sent_at__date__lte=self.end)
+        return FollowUpSchedule.objects.filter(condition & self._what())
+
+    def _what(self) -> Q:
+        condition = Q(channel=self.channel) if self.channel else Q()
+        return condition & matching_template(self.template) if self.template else condition
+
+
+def percentage(part: int, whole: int) -> float:
+    """``part`` of ``whole`` in percent, 0 of nothing; never above 100."""
+    return min(100.0, round(100 * part / whole, 2)) if whole else 0.0
+
+
+def rates(sent: int, delivered: int, read: int) -> dict[str, float]:
+    """Delivered over sent; read over delivered, or over sent where nothing is reported delivered."""
+    return {"delivery_rate": percentage(delivered, sent), "read_rate": percentage(read, delivered or sent)}
+
+
+def analytics_report(period: Period) -> Figures:
+    """Everything the analytics page shows. Credits are whole numbers, money is in the report's currency."""
+    figures = period.of_figures()
+    total = figures.aggregate(
+        **_SUMS,
+        charged=Sum("credits_charged", default=0),
+        refunded=Sum("credits_refunded", default=0),
+    )
+    return {
+        "total_sent": total["sent"],
+        "total_delivered": total["delivered"],
+        "total_read": total["read"],
+        "total_failed": total["failed"],
+        **rates(total["sent"], total["delivered"], total["read"]),
+        "total_credits_charged": total["charged"],
+        "total_credits_refunded": total["refunded"],
+        "total_revenue": float(total["revenue"]),
+        "top_templates": _top_templates(figures),
+        "channel_performance": _by_channel(figures),
+        "daily": _by_day(figures),
+        "engagement": _engagement(period),
+    }
+
+
+def _top_templates(figures: QuerySet[FollowUpAnalytics]) -> list[Figures]:
+    rows = (
+        figures.values("template_id", "template__name", "template__tamil_name")
+        .annotate(**_SUMS)
+        .filter(sent__gt=0)
+        .order_by("-sent", "template__name")[:TOP_TEMPLATES]
+    )
+    return [
+        {
+            "id": row["template_id"],
+            "name": row["template__name"],
+            "tamil_name": row["template__tamil_name"],
+            "total_sent": row["sent"],
+            **rates(row["sent"], row["delivered"], row["read"]),
+            "revenue": float(row["revenue"]),
+        }
+        for row in rows
+    ]
+
+
+def _by_channel(figures: QuerySet[FollowUpAnalytics]) -> Mapping[str, Figures]:
+    found = {row["channel"]: row for row in figures.values("channel").annotate(**_SUMS).order_by("channel")}
+    nothing = dict.fromkeys(_SUMS, 0)
+    return {
+        channel: {
+            **{name: row[name] for name in ("sent", "delivered", "read", "failed")},
+            **rates(row["sent"], row["delivered"], row["read"]),
+            "revenue": float(row["revenue"]),
+        }
+        for channel in dict.fromkeys([*settings.FOLLOWUP_CHANNELS, *found])
+        for row in [found.get(channel, nothing)]
+    }
+
+
+def _by_day(figures: QuerySet[FollowUpAnalytics]) -> list[Figures]:
+    rows = figures.values("date").annotate(**_SUMS).order_by("date")
+    return [{**row, "revenue": float(row["revenue"])} for row in rows]
+
+
+def _engagement(period: Period) -> Figures:
+    """People, not messages: who was written to, who reads."""
+    sent = period.of_follow_ups()
+    people = sent.aggregate(
+        recipients=Count("user", distinct=True),
+        active_users=Count("user", distinct=True, filter=Q(status=State.READ)),
+    )
+    recent = FollowUpSchedule.objects.filter(sent_at__gte=now() - timedelta(days=30), status__in=SENT_STATES)
+    return {
+        "active_users": people["active_users"],
+        "recipients": people["recipients"],
+        "active_rate": percentage(people["active_users"], people["recipients"]),
+        "recipients_last_30_days": recent.aggregate(people=Count("user", distinct=True))["people"],
+    }

@@ -1,0 +1,121 @@
+"""Reads of follow-ups and templates: what users and admins are shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from followups.channels import get_channel
+from followups.choices import PUBLIC_STATUS_BY_STATE, STATES_BY_PUBLIC_STATUS, Origin, PublicStatus
+from followups.composing import render_message
+from followups.exceptions import FollowUpNotFound, SessionNotFound
+from followups.models import FollowUpSchedule, FollowUpTemplate
+from jyotiflow.accounts.models import User
+from sessions_app.models import Session
+
+_SHOWN = ("user", "session", "template", "template_version")  # what an item needs, in one query
+
+
+def all_follow_ups() -> QuerySet[FollowUpSchedule]:
+    """Every follow-up, newest ``scheduled_at`` first, with what its item shows."""
+    return FollowUpSchedule.objects.select_related(*_SHOWN).order_by("-scheduled_at", "-id")
+
+
+def follow_ups_of(user: User) -> QuerySet[FollowUpSchedule]:
+    """The user's own follow-ups, newest first."""
+    return all_follow_ups().filter(user=user)
+
+
+def follow_up_of(user: User, follow_up_id: UUID) -> FollowUpSchedule:
+    """One of the user's own. Raises ``FollowUpNotFound``."""
+    follow_up = follow_ups_of(user).filter(pk=follow_up_id).first()
+    if follow_up is None:
+        raise FollowUpNotFound()
+    return follow_up
+
+
+def session_of(user: User, session_id: str) -> Session:
+    """One of the user's own sessions. Raises ``SessionNotFound``."""
+    session = Session.objects.filter(pk=session_id, user=user).first()
+    if session is None:
+        raise SessionNotFound()
+    return session
+
+
+def with_status(follow_ups: QuerySet[FollowUpSchedule], status: str) -> QuerySet[FollowUpSchedule]:
+    """Those whose public status is the given one."""
+    return follow_ups.filter(status__in=STATES_BY_PUBLIC_STATUS[PublicStatus(status)])
+
+
+def planned_for(session: Session) -> list[FollowUpSchedule]:
+    """The automatic follow-ups of a session, in order of their time."""
+    automatic = FollowUpSchedule.objects.filter(session=session, origin=Origin.AUTOMATIC)
+    return list(automatic.select_related("template").order_by("scheduled_at", "id"))
+
+
+def current_templates() -> QuerySet[FollowUpTemplate]:
+    """Every template that isn't archived."""
+    return FollowUpTemplate.objects.filter(archived_at__isnull=True).order_by("name", "id")
+
+
+def matching_template(text: str) -> Q:
+    """A condition on follow-ups: their template has this id, or this name."""
+    try:
+        return Q(template_id=UUID(text))
+    except ValueError:
+        return Q(template__name__iexact=text)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a message says to its reader."""
+
+    subject: str
+    message: str
+
+
+def words_of(follow_up: FollowUpSchedule) -> Words:
+    """What was sent, or what would be sent as things stand."""
+    if follow_up.message_sent:
+        return Words(follow_up.subject_sent, follow_up.message_sent)
+    may_show_guidance = (
+        follow_up.channel in settings.FOLLOWUP_CHANNELS and get_channel(follow_up.channel).is_private
+    )
+    rendered = render_message(follow_up, is_private=may_show_guidance)
+    return Words(rendered.subject, rendered.body)
+
+
+def public_status(follow_up: FollowUpSchedule) -> PublicStatus:
+    """The state as one of the six words clients know."""
+    return PUBLIC_STATUS_BY_STATE[follow_up.status]
+
+
+def item_of(follow_up: FollowUpSchedule) -> Mapping[str, object]:
+    """The *item* of the API: one follow-up as its reader may see it."""
+    words = words_of(follow_up)
+    status = public_status(follow_up)
+    return {
+        "id": follow_up.pk,
+        "session_id": follow_up.session_id,
+        "template_id": follow_up.template_id,
+        "template_name": follow_up.template.name,
+        "template_tamil_name": follow_up.template.tamil_name,
+        "channel": follow_up.channel,
+        "status": status,
+        "state": follow_up.status,
+        "delivery_status": status,
+        "subject": words.subject,
+        "message": words.message,
+        "language": follow_up.language,
+        "scheduled_at": follow_up.scheduled_at,
+        "sent_at": follow_up.sent_at,
+        "delivered_at": follow_up.delivered_at,
+        "read_at": follow_up.read_at,
+        "failure_reason": follow_up.failure_reason,
+        "credits_charged": follow_up.credits_charged,
+        "credits_refunded": follow_up.credits_refunded,
+        "created_at": follow_up.created_at,
+        "updated_at": follow_up.updated_at,
+    }

@@ -1,0 +1,70 @@
+"""The settings in force."""
+
+from dataclasses import dataclass, fields
+from datetime import time, timedelta
+from decimal import Decimal
+
+import structlog
+
+from followups.conf import SETTINGS, SettingValue
+from followups.models import FollowUpSetting
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class EffectiveSettings:
+    """Every setting with its value in force; the field names are the keys of `followups.conf.SETTINGS`."""
+
+    auto_followup_enabled: bool
+    default_credits_cost: int
+    max_followups_per_session: int
+    min_interval_hours: int
+    max_interval_days: int
+    enable_credit_charging: bool
+    enable_analytics: bool
+    auto_cancel_after_days: int
+    refund_on_cancel: bool
+    refund_on_failure: bool
+    revenue_per_credit: Decimal
+    quiet_hours_start: time
+    quiet_hours_end: time
+
+    @property
+    def min_interval(self) -> timedelta:
+        return timedelta(hours=self.min_interval_hours)
+
+    @property
+    def quiet_hours(self) -> tuple[time, time]:
+        return self.quiet_hours_start, self.quiet_hours_end
+
+
+def effective_settings() -> EffectiveSettings:
+    """Read the table. A missing or inactive row means the default; a broken one its safe value.
+
+    A broken switch never turns charging or sending on by itself: it reads as off.
+    """
+    stored = dict(FollowUpSetting.objects.filter(is_active=True).values_list("setting_key", "setting_value"))
+    values: dict[str, SettingValue] = {}
+    for field in fields(EffectiveSettings):
+        setting = SETTINGS[field.name]
+        values[setting.key] = setting.default
+        if setting.key in stored:
+            try:
+                values[setting.key] = setting.parse(stored[setting.key])
+            except ValueError:
+                log.error("setting_unreadable", key=setting.key)
+                values[setting.key] = setting.default if setting.safe is None else setting.safe
+    return EffectiveSettings(**values)  # type: ignore[arg-type]  # the registry's types match the fields'
+
+
+def stored_settings() -> dict[str, bool | int | float | str]:
+    """The values in force as JSON has them: amounts as numbers, times of day as ``HH:MM``."""
+    current = effective_settings()
+    return {key: _as_json(getattr(current, key)) for key in SETTINGS}
+
+
+def _as_json(value: SettingValue) -> bool | int | float | str:
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.strftime("%H:%M") if isinstance(value, time) else value

@@ -1,0 +1,95 @@
+"""The daily figures: recomputed from follow-ups for the days that changed. Nothing increments a counter."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+import structlog
+from django.conf import settings
+from django.contrib.postgres.functions import TransactionNow
+from django.db import connection, transaction
+from django.db.models import Max
+
+from followups.models import FollowUpAnalytics
+from followups.selectors.settings import effective_settings
+
+log = structlog.get_logger(__name__)
+
+OVERLAP = timedelta(minutes=5)  # a transaction open at the last roll-up may have stamped its rows before it
+_ONE_AT_A_TIME = 7_240_119  # advisory lock: two roll-ups of one day would only repeat the work
+
+# A message counts on the day it was sent, a failure that was never sent on the day it failed, a charge or a
+# refund on the day the credits moved. Revenue is what was kept of the messages sent.
+_RECOMPUTE = """
+    WITH bounds AS (
+        SELECT %(day)s::date AS day,
+               (%(day)s::date)::timestamp AT TIME ZONE %(zone)s AS first,
+               (%(day)s::date + 1)::timestamp AT TIME ZONE %(zone)s AS next
+    ), facts AS (
+        SELECT template_id, channel, 1 AS sent,
+               (delivered_at IS NOT NULL AND status IN ('delivered', 'read'))::int AS delivered,
+               (read_at IS NOT NULL AND status = 'read')::int AS read,
+               (status = 'failed')::int AS failed, 0 AS charged, 0 AS refunded,
+               CASE WHEN status IN ('sent', 'delivered', 'read')
+                    THEN credits_charged - credits_refunded ELSE 0 END AS kept
+          FROM follow_up_schedules, bounds WHERE sent_at >= first AND sent_at < next
+        UNION ALL
+        SELECT template_id, channel, 0, 0, 0, 1, 0, 0, 0
+          FROM follow_up_schedules, bounds
+         WHERE failed_at >= first AND failed_at < next AND status = 'failed' AND sent_at IS NULL
+        UNION ALL
+        SELECT template_id, channel, 0, 0, 0, 0, credits_charged, 0, 0
+          FROM follow_up_schedules, bounds WHERE created_at >= first AND created_at < next
+        UNION ALL
+        SELECT template_id, channel, 0, 0, 0, 0, 0, credits_refunded, 0
+          FROM follow_up_schedules, bounds WHERE refunded_at >= first AND refunded_at < next
+    )
+    INSERT INTO follow_up_analytics AS figures
+           (id, date, template_id, channel, total_sent, total_delivered, total_read, total_failed,
+            credits_charged, credits_refunded, revenue_generated, created_at, updated_at)
+    SELECT gen_random_uuid(), day, template_id, channel, sum(sent), sum(delivered), sum(read), sum(failed),
+           sum(charged), sum(refunded), sum(kept) * %(rate)s, clock_timestamp(), clock_timestamp()
+      FROM facts, bounds GROUP BY day, template_id, channel
+        ON CONFLICT (date, template_id, channel) DO UPDATE
+       SET total_sent = excluded.total_sent, total_delivered = excluded.total_delivered,
+           total_read = excluded.total_read, total_failed = excluded.total_failed,
+           credits_charged = excluded.credits_charged, credits_refunded = excluded.credits_refunded,
+           revenue_generated = excluded.revenue_generated, updated_at = excluded.updated_at
+"""
+
+_CHANGED_DAYS = """
+    SELECT DISTINCT (moment AT TIME ZONE %(zone)s)::date
+      FROM follow_up_schedules,
+           LATERAL (VALUES (created_at), (sent_at), (failed_at), (refunded_at)) AS moments (moment)
+     WHERE updated_at >= coalesce(%(since)s, '-infinity'::timestamptz) AND moment IS NOT NULL
+     ORDER BY 1
+"""
+
+
+def roll_up_changed_days() -> list[date]:
+    """Recompute every day with a follow-up that changed since the last roll-up; returns those days.
+
+    Does nothing while the setting ``enable_analytics`` is off; switching it on catches up.
+    """
+    if not effective_settings().enable_analytics:
+        return []
+    latest = FollowUpAnalytics.objects.aggregate(latest=Max("updated_at"))["latest"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CHANGED_DAYS,
+            {"zone": settings.FOLLOWUP_REPORT_TIME_ZONE, "since": latest - OVERLAP if latest else None},
+        )
+        days = [row[0] for row in cursor.fetchall()]
+    recompute(days=days)
+    return days
+
+
+def recompute(*, days: Iterable[date]) -> None:
+    """Recompute the figures of these days (in the report's time zone) from the follow-ups themselves."""
+    rate = effective_settings().revenue_per_credit
+    for day in days:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
+            cursor.execute(_RECOMPUTE, {"day": day, "zone": settings.FOLLOWUP_REPORT_TIME_ZONE, "rate": rate})
+            # What no longer has a fact behind it.
+            FollowUpAnalytics.objects.filter(date=day, updated_at__lt=TransactionNow()).delete()
+        log.debug("day_recomputed", day=day.isoformat())

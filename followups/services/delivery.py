@@ -1,0 +1,262 @@
+"""Sending one follow-up: gate (commit), call with no transaction open, settle. See `docs/delivery.md`."""
+
+import hashlib
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+
+from followups.channels import get_channel
+from followups.channels.base import Accepted, Channel, Message
+from followups.choices import AttemptState, Origin, State
+from followups.composing import render_message
+from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
+from followups.gate import Facts, Go, Later, Never, verdict
+from followups.links import callback_url
+from followups.models import Attempt, FollowUpSchedule
+from followups.retries import HALT_WAIT, backoff, gives_up
+from followups.selectors.recipients import hash_address, reachability
+from followups.selectors.settings import effective_settings
+from followups.services.consent import suppress
+from followups.services.withdrawing import fail_follow_up
+
+log = structlog.get_logger(__name__)
+
+IN_FLIGHT = (State.SENDING, State.IN_DOUBT)
+CALL_MARGIN_SECONDS = 5  # between the end of the longest call and the end of the lease
+
+
+def database_now() -> datetime:
+    """The database's clock, the only one leases and due times are read by."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        row = cursor.fetchone()
+    moment: datetime = row[0]
+    return moment.astimezone(UTC)
+
+
+def deliver(*, follow_up_id: UUID, token: UUID) -> None:
+    """Send one claimed follow-up. A token that is stale, or was used already, does nothing."""
+    message = pass_gate(follow_up_id=follow_up_id, token=token)
+    if message is None:
+        return
+    channel = get_channel(message.channel_name)
+    outcome = call(channel, message.message)
+    settle(attempt_id=message.message.attempt_id, outcome=outcome)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A message that passed the gate: its attempt is committed, the provider is called next."""
+
+    channel_name: str
+    message: Message
+
+
+Outcome = Accepted | NotProcessed | Rejected | Misconfigured | OutcomeUnknown
+
+
+@transaction.atomic
+def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
+    """The point of no return: check everything that can forbid the message, then write the attempt.
+
+    ``None`` when it must not be sent now; it's then back in the queue, failed and refunded, or not ours.
+    """
+    follow_up = (
+        FollowUpSchedule.objects.select_for_update(of=("self",))
+        .select_related("user", "session", "template_version")
+        .filter(pk=follow_up_id, status=State.SENDING, claim_token=token)
+        .first()
+    )
+    moment = database_now()
+    longest_call = settings.FOLLOWUP_CONNECT_TIMEOUT_SECONDS + settings.FOLLOWUP_READ_TIMEOUT_SECONDS
+    if follow_up is None or follow_up.lease_until is None:
+        return None
+    if follow_up.lease_until < moment + timedelta(seconds=longest_call + CALL_MARGIN_SECONDS):
+        return None  # too little of the lease is left for a call: the rescue puts it back
+    channel = get_channel(follow_up.channel)
+    reach = reachability(user=follow_up.user, channel=follow_up.channel)
+    preference = reach.preference
+    own_quiet = (
+        (preference.quiet_start, preference.quiet_end)
+        if preference.quiet_start is not None and preference.quiet_end is not None
+        else None
+    )
+    decision = verdict(
+        Facts(
+            now=moment,
+            scheduled_at=follow_up.scheduled_at,
+            expires_at=follow_up.expires_at,
+            origin=Origin(follow_up.origin),
+            zone=follow_up.user.zone,
+            default_quiet=effective_settings().quiet_hours,
+            own_quiet=own_quiet,
+            paused_until=preference.paused_until,
+            user_is_active=follow_up.user.is_active,
+            has_opted_out=reach.has_opted_out,
+            is_suppressed=reach.is_suppressed,
+            is_reachable=bool(reach.addresses),
+        )
+    )
+    match decision:
+        case Later(until=until, code=code):
+            _back_to_queue(follow_up, due_at=until, code=code, counts=False)
+            return None
+        case Never(code=code, reason=reason):
+            fail_follow_up(follow_up=follow_up, code=code, reason=reason, from_states=IN_FLIGHT)
+            return None
+        case Go():
+            return _start_attempt(follow_up, channel, tuple(reach.addresses))
+
+
+def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str, ...]) -> Passed:
+    rendered = render_message(follow_up, is_private=channel.is_private)
+    attempt = Attempt.objects.create(
+        follow_up=follow_up,
+        number=follow_up.attempts.count() + 1,
+        provider=channel.provider,
+        to_hash=hash_address("\n".join(to)),
+        body_hash=hashlib.sha256(rendered.text.encode()).hexdigest(),
+    )
+    follow_up.subject_sent, follow_up.message_sent = rendered.subject, rendered.body
+    follow_up.provider = channel.provider
+    follow_up.save(update_fields=["subject_sent", "message_sent", "provider", "updated_at"])
+    return Passed(
+        follow_up.channel,
+        Message(
+            attempt_id=attempt.pk,
+            follow_up_id=follow_up.pk,
+            user_id=follow_up.user_id,
+            to=to,
+            language=follow_up.language,
+            subject=rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            unsubscribe_url=rendered.unsubscribe_url,
+            callback_url=callback_url(provider=channel.provider, attempt_id=attempt.pk),
+            whatsapp_content_sid=rendered.whatsapp_content_sid,
+            whatsapp_variables=rendered.whatsapp_variables or {},
+            valid_for_seconds=int((follow_up.expires_at - database_now()).total_seconds()),
+        ),
+    )
+
+
+def call(channel: Channel, message: Message) -> Outcome:
+    """Call the provider; whatever a channel raises beyond its four words counts as an unknown outcome."""
+    try:
+        return channel.send(message)
+    except (NotProcessed, Rejected, Misconfigured, OutcomeUnknown) as outcome:
+        return outcome
+    except Exception as error:  # a bug after the socket write must not become a second message
+        log.error(
+            "channel_bug", attempt_id=str(message.attempt_id), error=type(error).__name__, exc_info=True
+        )
+        return OutcomeUnknown(code=type(error).__name__)
+
+
+@transaction.atomic
+def settle(*, attempt_id: UUID, outcome: Outcome) -> None:
+    """Write down how an attempt ended. One that was settled before, by a receipt say, stays as it is."""
+    attempt, follow_up = lock_attempt(attempt_id)
+    if attempt is None or follow_up is None:
+        return
+    channel = get_channel(follow_up.channel)
+    match outcome:
+        case Accepted():
+            accept(attempt, follow_up, outcome)
+        case Rejected(code=code, reason=reason, suppress=suppress_as):
+            finish(attempt, AttemptState.REJECTED, code=code)
+            fail_follow_up(follow_up=follow_up, code=code, reason=reason, from_states=IN_FLIGHT)
+            if suppress_as:
+                suppress(user=follow_up.user, channel=follow_up.channel, reason=suppress_as, source=code)
+        case NotProcessed(code=code, retry_after=retry_after, counts=counts):
+            finish(attempt, AttemptState.NOT_PROCESSED, code=code)
+            try_again(follow_up, code=code, retry_after=retry_after, counts=counts)
+        case Misconfigured(code=code, reason=reason):
+            log.error("channel_misconfigured", channel=follow_up.channel, code=code, reason=reason)
+            finish(attempt, AttemptState.NOT_PROCESSED, code=code)
+            _back_to_queue(follow_up, due_at=database_now() + HALT_WAIT, code=code, counts=False)
+        case OutcomeUnknown(code=code) if channel.repeat_is_harmless:
+            finish(attempt, AttemptState.ABANDONED, code=code)
+            try_again(follow_up, code=code)
+        case OutcomeUnknown(code=code):
+            put_in_doubt(attempt, follow_up, code=code)
+
+
+def lock_attempt(attempt_id: UUID) -> tuple[Attempt, FollowUpSchedule] | tuple[None, None]:
+    """Lock an open attempt with its follow-up, the follow-up first; nothing when it's no longer open."""
+    follow_up = (
+        FollowUpSchedule.objects.select_for_update(of=("self",))
+        .select_related("user")
+        .filter(attempts=attempt_id)
+        .first()
+    )
+    attempt = Attempt.objects.filter(
+        pk=attempt_id, state__in=[AttemptState.CALLING, AttemptState.IN_DOUBT]
+    ).first()
+    if follow_up is None or attempt is None:
+        return None, None
+    return attempt, follow_up
+
+
+def finish(attempt: Attempt, state: AttemptState, *, code: str = "") -> None:
+    """Close an attempt for good."""
+    attempt.state, attempt.code, attempt.finished_at = state, code[:50], database_now()
+    attempt.save()
+
+
+def accept(attempt: Attempt, follow_up: FollowUpSchedule, accepted: Accepted) -> None:
+    """The provider has it: the follow-up is sent, as of the moment it passed the gate or now."""
+    attempt.provider_message_id = accepted.provider_message_id
+    attempt.details = dict(accepted.details)
+    finish(attempt, AttemptState.ACCEPTED)
+    if follow_up.status not in IN_FLIGHT:
+        return
+    # A message found later went out when it was called, not when we learned of it.
+    moment = attempt.finished_at if follow_up.status == State.SENDING else attempt.gate_at
+    follow_up.status = State.DELIVERED if accepted.delivered else State.SENT
+    follow_up.sent_at = moment
+    follow_up.delivered_at = moment if accepted.delivered else None
+    follow_up.claim_token = follow_up.lease_until = None
+    follow_up.provider_message_id = accepted.provider_message_id
+    follow_up.save()
+    log.info("follow_up_sent", follow_up_id=str(follow_up.pk), channel=follow_up.channel)
+
+
+def try_again(
+    follow_up: FollowUpSchedule, *, code: str, retry_after: float | None = None, counts: bool = True
+) -> None:
+    """Queue a follow-up the provider did not take, later each time; the last try fails it."""
+    if counts and gives_up(follow_up.tries):
+        reason = "The provider could not take it, however often it was tried."
+        fail_follow_up(follow_up=follow_up, code=code, reason=reason, from_states=IN_FLIGHT)
+        return
+    wait = backoff(follow_up.tries, retry_after=retry_after, spread=random.random())  # noqa: S311  no secret
+    _back_to_queue(follow_up, due_at=database_now() + wait, code=code, counts=counts)
+
+
+def put_in_doubt(attempt: Attempt, follow_up: FollowUpSchedule, *, code: str) -> None:
+    """Nobody knows whether it went out: it waits for proof and is never sent again without."""
+    attempt.state, attempt.code = AttemptState.IN_DOUBT, code[:50]
+    attempt.save()
+    follow_up.status = State.IN_DOUBT
+    follow_up.claim_token = follow_up.lease_until = None
+    follow_up.save()
+    log.warning("follow_up_in_doubt", follow_up_id=str(follow_up.pk), code=code)
+
+
+def _back_to_queue(follow_up: FollowUpSchedule, *, due_at: datetime, code: str, counts: bool) -> None:
+    if follow_up.status not in IN_FLIGHT:
+        return
+    follow_up.status = State.PENDING
+    follow_up.claim_token = follow_up.lease_until = None
+    follow_up.due_at = due_at
+    follow_up.failure_code = code[:50]
+    if not counts:
+        follow_up.tries = max(0, follow_up.tries - 1)
+    follow_up.save()
+    log.info("follow_up_waits", follow_up_id=str(follow_up.pk), code=code)

@@ -1,0 +1,154 @@
+"""Providers' reports: stored once, then applied forward only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.utils.timezone import now
+
+from followups.channels.base import Accepted
+from followups.choices import OPEN_ATTEMPT_STATES, SENT_STATES, ReceiptKind, State, SuppressionReason
+from followups.models import Attempt, FollowUpSchedule, ProviderEvent
+from followups.services.consent import opt_out, suppress
+from followups.services.delivery import accept
+from followups.services.withdrawing import fail_follow_up
+from followups.status import STATE_BY_RECEIPT, next_state
+
+log = structlog.get_logger(__name__)
+
+WAITS_FOR = timedelta(hours=24)  # a report may come before our own commit; later than this it's not ours
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One report in our words. ``event_key`` is unique at the provider; ``raw`` holds no address."""
+
+    provider: str
+    event_key: str
+    kind: ReceiptKind
+    attempt_reference: str = ""
+    provider_message_id: str = ""
+    code: str = ""
+    reason: str = ""
+    suppress: SuppressionReason | None = None
+    occurred_at: datetime | None = None
+    raw: Mapping[str, object] = field(default_factory=dict)
+
+
+def record_receipt(receipt: Receipt) -> bool:
+    """Store a report and apply it; ``False`` for one that is known already."""
+    event, is_new = ProviderEvent.objects.get_or_create(
+        provider=receipt.provider,
+        event_key=receipt.event_key[:300],
+        defaults={
+            "kind": receipt.kind,
+            "attempt_reference": receipt.attempt_reference[:64],
+            "provider_message_id": receipt.provider_message_id[:255],
+            "code": receipt.code[:50],
+            "occurred_at": receipt.occurred_at,
+            "raw": {
+                **receipt.raw,
+                "_reason": receipt.reason,
+                "_suppress": receipt.suppress or "",
+            },
+        },
+    )
+    if is_new:
+        apply_event(event)
+    return is_new
+
+
+def apply_waiting_receipts(*, batch: int = 500) -> int:
+    """Apply reports that found no message yet; returns how many found theirs."""
+    waiting = ProviderEvent.objects.filter(applied_at__isnull=True, received_at__gt=now() - WAITS_FOR)
+    return sum(apply_event(event) for event in list(waiting.order_by("received_at")[:batch]))
+
+
+@transaction.atomic
+def apply_event(event: ProviderEvent) -> bool:
+    """Move the follow-up an event speaks of; ``False`` when there is none yet."""
+    attempt = _attempt_of(event)
+    if attempt is None:
+        return False
+    follow_up = (
+        FollowUpSchedule.objects.select_for_update(of=("self",))
+        .select_related("user")
+        .get(pk=attempt.follow_up_id)
+    )
+    attempt.refresh_from_db()
+    event.attempt = attempt
+    _apply(event, attempt, follow_up)
+    event.applied_at = now()
+    event.save(update_fields=["attempt", "applied_at"])
+    return True
+
+
+def _apply(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule) -> None:
+    kind = ReceiptKind(event.kind)
+    if attempt.state in OPEN_ATTEMPT_STATES and kind in STATE_BY_RECEIPT:
+        # The report proves that the provider took it, whatever became of our own answer.
+        accept(attempt, follow_up, Accepted(provider_message_id=event.provider_message_id))
+    _remember_wishes(event, kind, follow_up)
+    state = next_state(State(follow_up.status), kind)
+    if state is None:
+        return
+    if state == State.FAILED:
+        fail_follow_up(
+            follow_up=follow_up,
+            code=event.code or kind,
+            reason=event.raw.get("_reason") or "The provider could not deliver it.",
+            from_states=[*SENT_STATES, State.SENDING, State.IN_DOUBT],
+        )
+        return
+    moment = event.occurred_at or event.received_at
+    follow_up.status = state
+    follow_up.sent_at = follow_up.sent_at or attempt.gate_at
+    if state in (State.DELIVERED, State.READ):
+        follow_up.delivered_at = follow_up.delivered_at or moment
+    if state == State.READ:
+        follow_up.read_at = follow_up.read_at or moment
+    follow_up.claim_token = follow_up.lease_until = None
+    follow_up.save()
+    log.info("receipt_applied", follow_up_id=str(follow_up.pk), kind=kind)
+
+
+def _remember_wishes(event: ProviderEvent, kind: ReceiptKind, follow_up: FollowUpSchedule) -> None:
+    if kind == ReceiptKind.UNSUBSCRIBED:
+        opt_out(user=follow_up.user, channel=follow_up.channel)
+    reason = event.raw.get("_suppress")
+    if reason:
+        suppress(
+            user=follow_up.user,
+            channel=follow_up.channel,
+            reason=SuppressionReason(reason),
+            source=f"{event.provider} {event.code}".strip(),
+        )
+
+
+def _attempt_of(event: ProviderEvent) -> Attempt | None:
+    if event.attempt_reference:
+        try:
+            reference = UUID(event.attempt_reference)
+        except ValueError:
+            return None
+        return Attempt.objects.filter(pk=reference, provider=event.provider).first()
+    if not event.provider_message_id:
+        return None
+    return Attempt.objects.filter(
+        provider=event.provider, provider_message_id=event.provider_message_id
+    ).first()
+
+
+def mark_read(*, follow_up: FollowUpSchedule) -> FollowUpSchedule:
+    """The reader opened it in our own app (in-app, push). Reading it twice changes nothing."""
+    with transaction.atomic():
+        locked = FollowUpSchedule.objects.select_for_update().get(pk=follow_up.pk)
+        if next_state(State(locked.status), ReceiptKind.READ) and locked.status in SENT_STATES:
+            locked.status = State.READ
+            locked.read_at = now()
+            locked.delivered_at = locked.delivered_at or locked.read_at
+            locked.save()
+    return locked

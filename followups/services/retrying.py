@@ -1,0 +1,48 @@
+"""Trying a failed follow-up again because a person asks for it."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from credits.services import lock_account
+from followups.choices import Origin, State
+from followups.exceptions import FollowUpNotFound
+from followups.models import FollowUpSchedule
+from followups.selectors.settings import effective_settings
+from followups.services.scheduling import book
+from jyotiflow.exceptions import Conflict
+
+
+@transaction.atomic
+def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
+    """Queue a failed or waiting follow-up for this moment and return the one that will go out.
+
+    One whose credits were given back is booked anew and charged at today's price, so that what is sent is
+    what is paid; raises as ``book`` then. One that was handed to the provider is never repeated: ``Conflict``.
+    """
+    follow_up = FollowUpSchedule.objects.select_for_update().filter(pk=follow_up_id).first()
+    if follow_up is None:
+        raise FollowUpNotFound("There is no such follow-up.")
+    if follow_up.status not in (State.FAILED, State.PENDING) or follow_up.sent_at is not None:
+        raise Conflict("Only a follow-up that never went out can be tried again.", code="not_retriable")
+    settings = effective_settings()
+    if follow_up.refunded_at:
+        lock_account(user=follow_up.user)
+        return book(
+            user=follow_up.user,
+            template=follow_up.template,
+            session=follow_up.session,
+            scheduled_at=now(),
+            origin=Origin.MANUAL,
+            settings=settings,
+            custom_variables=follow_up.custom_variables,
+        )
+    follow_up.status = State.PENDING
+    follow_up.tries = 0
+    follow_up.due_at = now()
+    follow_up.expires_at = follow_up.due_at + timedelta(days=settings.auto_cancel_after_days)
+    follow_up.failure_code = follow_up.failure_reason = ""
+    follow_up.save()
+    return follow_up

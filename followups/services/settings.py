@@ -1,0 +1,59 @@
+"""Writes to the settings table."""
+
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from followups.conf import SETTINGS
+from followups.models import FollowUpSetting
+from jyotiflow.exceptions import InvalidInput
+
+
+@transaction.atomic
+def update_settings(*, changes: Mapping[str, object]) -> None:
+    """Store the given settings and leave the others alone.
+
+    Raises ``InvalidInput`` naming every unknown key and bad value, and then stores nothing.
+    """
+    texts, errors = {}, {}
+    for key, value in changes.items():
+        try:
+            texts[key] = SETTINGS[key].format(value)
+        except KeyError:
+            errors[key] = ["There is no such setting."]
+        except ValueError as error:
+            errors[key] = [str(error)]
+    if errors:
+        raise InvalidInput("Some settings are not valid; nothing was saved.", errors=errors)
+    for key, text in texts.items():
+        setting = SETTINGS[key]
+        FollowUpSetting.objects.update_or_create(
+            setting_key=key,
+            defaults={"setting_value": text, "setting_type": setting.type, "is_active": True},
+            create_defaults={
+                "setting_value": text,
+                "setting_type": setting.type,
+                "description": setting.help,
+            },
+        )
+
+
+def load_default_settings() -> int:
+    """Add the rows that are missing and return how many; rows an admin has are left alone."""
+    return len(
+        [
+            created
+            for setting in SETTINGS.values()
+            for _, created in [
+                FollowUpSetting.objects.get_or_create(
+                    setting_key=setting.key,
+                    defaults={
+                        "setting_value": setting.format(setting.default),
+                        "setting_type": setting.type,
+                        "description": setting.help,
+                    },
+                )
+            ]
+            if created
+        ]
+    )

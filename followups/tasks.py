@@ -1,0 +1,107 @@
+"""Celery tasks: hints that may be lost or doubled without harm. Names are a wire contract; arguments are ids."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from celery import current_app, shared_task
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+from followups.services import (
+    analytics,
+    delivery,
+    dispatch,
+    idempotency,
+    planning,
+    receipts,
+    reconciling,
+    rescuing,
+    sandbox,
+    withdrawing,
+)
+from jyotiflow.health import record_pulse
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name="followups.tasks.send_follow_up")
+def send_follow_up(follow_up_id: str, token: str) -> None:
+    """Send one claimed follow-up on its channel."""
+    delivery.deliver(follow_up_id=UUID(follow_up_id), token=UUID(token))
+
+
+@shared_task(name="followups.tasks.dispatch_due")
+def dispatch_due() -> None:
+    """Claim what is due and hand each to its channel's queue, batch by batch."""
+    limit = settings.FOLLOWUP_CLAIM_BATCH
+    while True:
+        claims = dispatch.claim_due(limit=limit)
+        if not hand_over(claims) or len(claims) < limit:
+            return
+
+
+def hand_over(claims: Sequence[dispatch.Claim]) -> bool:
+    """Publish one task a claim; claims that can't be published go back. ``False`` when the broker is away."""
+    waiting = {claim.token: claim for claim in claims}
+    try:
+        with current_app.producer_or_acquire() as producer:
+            for token, claim in list(waiting.items()):
+                send_follow_up.apply_async(
+                    (str(claim.follow_up_id), str(token)), queue=claim.channel, producer=producer, retry=False
+                )
+                del waiting[token]
+    except (OperationalError, ConnectionError, TimeoutError) as error:
+        log.error("broker_unreachable", unpublished=len(waiting), error=type(error).__name__)
+        dispatch.release(tokens=list(waiting))
+        return False
+    return True
+
+
+@shared_task(name="followups.tasks.rescue_expired")
+def rescue_expired() -> None:
+    """Take back what a dead worker held."""
+    rescuing.rescue_expired()
+
+
+@shared_task(name="followups.tasks.reconcile")
+def reconcile() -> None:
+    """Ask providers about follow-ups in doubt."""
+    reconciling.reconcile()
+
+
+@shared_task(name="followups.tasks.apply_waiting_receipts")
+def apply_waiting_receipts() -> None:
+    """Apply reports that came before their message was known."""
+    receipts.apply_waiting_receipts()
+
+
+@shared_task(name="followups.tasks.play_sandbox_receipts")
+def play_sandbox_receipts() -> None:
+    """Let the sandbox report on its outbox."""
+    sandbox.play_receipts()
+
+
+@shared_task(name="followups.tasks.plan_missed_sessions")
+def plan_missed_sessions() -> None:
+    """Plan completed sessions that have no plan."""
+    planning.plan_missed_sessions()
+
+
+@shared_task(name="followups.tasks.cancel_overdue")
+def cancel_overdue() -> None:
+    """Cancel what expired, and forget old idempotent answers."""
+    withdrawing.cancel_overdue()
+    idempotency.forget_old_answers()
+
+
+@shared_task(name="followups.tasks.roll_up_analytics")
+def roll_up_analytics() -> None:
+    """Recompute the figures of days that changed."""
+    analytics.roll_up_changed_days()
+
+
+@shared_task(name="followups.tasks.pulse")
+def pulse() -> None:
+    """Prove that beat publishes and a worker consumes."""
+    record_pulse("beat")

@@ -1,0 +1,68 @@
+"""When a follow-up may go out. Pure functions over aware datetimes; the user's IANA zone decides local hours."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+def is_quiet(moment: datetime, zone: ZoneInfo, start: time, end: time) -> bool:
+    """Whether the moment's wall-clock time lies in [start, end); equal bounds mean no quiet hours."""
+    wall = moment.astimezone(zone).time()
+    if start == end:
+        return False
+    return start <= wall < end if start < end else wall >= start or wall < end
+
+
+def resolve_wall_time(day_and_time: datetime, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) of a naive wall-clock time.
+
+    In an overlap it's the first of the two; a time the clocks skip becomes the one as long after the gap.
+    """
+    return day_and_time.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
+def at_local_time(earliest: datetime, zone: ZoneInfo, wall: time) -> datetime:
+    """The first instant not before ``earliest`` at which clocks in the zone show ``wall``."""
+    day = earliest.astimezone(zone).date()
+    while True:
+        candidate = resolve_wall_time(datetime.combine(day, wall), zone)
+        if candidate >= earliest:
+            return candidate
+        day += timedelta(days=1)
+
+
+def after_quiet_hours(moment: datetime, zone: ZoneInfo, start: time, end: time) -> datetime:
+    """The moment itself, or the end of the quiet hours it falls in."""
+    return at_local_time(moment, zone, end) if is_quiet(moment, zone, start, end) else moment
+
+
+def conflicts(moment: datetime, taken: Iterable[datetime], interval: timedelta) -> list[datetime]:
+    """The taken times closer to the moment than the interval, on either side."""
+    return sorted(other for other in taken if abs(other - moment) < interval)
+
+
+def first_free(
+    *,
+    earliest: datetime,
+    zone: ZoneInfo,
+    wall: time | None,
+    quiet: tuple[time, time],
+    taken: Iterable[datetime],
+    interval: timedelta,
+) -> datetime:
+    """The first allowed moment from ``earliest`` on.
+
+    At ``wall`` o'clock in the zone when given, else as soon as possible; outside quiet hours; at least
+    ``interval`` from every taken time.
+    """
+    taken = list(taken)
+    moment = earliest
+    while True:
+        if wall is not None:
+            moment = at_local_time(moment, zone, wall)
+        else:
+            moment = after_quiet_hours(moment, zone, *quiet)
+        close = conflicts(moment, taken, interval)
+        if not close:
+            return moment
+        moment = close[-1] + interval

@@ -1,0 +1,52 @@
+"""Routes of the follow-ups. No trailing slash under /api/: a redirect would lose a POST's body."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from followups import health
+from followups.api.admin import AnalyticsViewSet, ScheduleViewSet, SettingsViewSet, TemplateViewSet
+from followups.api.devices import DeviceViewSet
+from followups.api.follow_ups import FollowUpViewSet
+from followups.api.machine import SessionCompleteView
+from followups.receipts.email import email_receipt
+from followups.receipts.twilio import twilio_receipt
+from followups.web import views
+
+app_name = "followups"
+_api = "api/followup/"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(f"{_api}schedule", FollowUpViewSet.as_view({"post": "schedule"})),
+    path(f"{_api}my-followups", FollowUpViewSet.as_view({"get": "mine"})),
+    path(f"{_api}session/<text_id:session_id>", FollowUpViewSet.as_view({"get": "of_session"})),
+    path(f"{_api}cancel/<uuid:follow_up_id>", FollowUpViewSet.as_view({"post": "cancel"})),
+    path(f"{_api}read/<uuid:follow_up_id>", FollowUpViewSet.as_view({"post": "read"})),
+    *(
+        path(
+            f"{_api}{channel}/<text_id:session_id>",
+            FollowUpViewSet.as_view({"post": "send_now"}),
+            {"channel": channel},
+        )
+        for channel in ("email", "sms", "whatsapp")
+    ),
+    path(f"{_api}devices", DeviceViewSet.as_view({"post": "register", "delete": "forget"})),
+    path(f"{_api}admin/templates", TemplateViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        f"{_api}admin/templates/<uuid:template_id>",
+        TemplateViewSet.as_view({"put": "update", "delete": "destroy"}),
+    ),
+    path(f"{_api}admin/schedules", ScheduleViewSet.as_view({"get": "list"})),
+    path(f"{_api}admin/schedules/<uuid:follow_up_id>/cancel", ScheduleViewSet.as_view({"post": "cancel"})),
+    path(f"{_api}admin/schedules/<uuid:follow_up_id>/retry", ScheduleViewSet.as_view({"post": "retry"})),
+    path(f"{_api}admin/analytics", AnalyticsViewSet.as_view({"get": "report"})),
+    path(f"{_api}admin/settings", SettingsViewSet.as_view({"get": "read", "put": "write"})),
+    path(f"{_api}auto/session-complete", SessionCompleteView.as_view()),
+    path(f"{_api}receipts/twilio", twilio_receipt),
+    path(f"{_api}receipts/email/<slug:esp>", email_receipt),
+    path(f"{_api}health/followup", health.readyz),
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+    path("followups/", views.center, name="center"),
+    path("followups/<uuid:follow_up_id>/cancel", views.cancel, name="cancel"),
+    path("u/<str:token>", views.UnsubscribeView.as_view(), name="unsubscribe"),
+]
