@@ -1,7 +1,6 @@
 """PostgreSQL for the local run: its data directory, and the server on it."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from jyotiflow.local.binaries import SERVER_ENV, find_postgres, major_version, run_program, server_account
 from jyotiflow.local.exceptions import ServerFailed
+from jyotiflow.local.locks import sole_use
 from jyotiflow.local.processes import (
     STOP_GRACE_SECONDS,
     Child,
@@ -36,7 +36,8 @@ _FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes
 @contextlib.contextmanager
 def running_postgres(*, home: Path, logs: Path, fast: bool) -> Iterator[tuple[Child, str]]:
     """A server on the data under `home` and its URL. One process at a time may use a `home`."""
-    with _sole_use(home):
+    busy = ServerFailed(f"Another run is using {home}: stop it first.")
+    with sole_use(home / "postgres.lock", otherwise=busy):
         data, programs = home / "postgres", find_postgres()
         if not data.exists():
             _create_cluster(data, programs=programs, fast=fast)
@@ -52,17 +53,6 @@ def running_postgres(*, home: Path, logs: Path, fast: bool) -> Iterator[tuple[Ch
             yield child, f"postgres://postgres@127.0.0.1:{port}/{DATABASE_NAME}"
         finally:
             stop_children([child])
-
-
-@contextlib.contextmanager
-def _sole_use(home: Path) -> Iterator[None]:
-    """Hold `home` for this process; the lock goes when the process does, however it ends."""
-    with (home / "postgres.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ServerFailed(f"Another run is using {home}: stop it first.") from None
-        yield
 
 
 def _create_cluster(data: Path, *, programs: Path, fast: bool) -> None:

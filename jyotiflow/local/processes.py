@@ -15,7 +15,7 @@ from pathlib import Path
 from jyotiflow.local.exceptions import ServerFailed
 
 START_TIMEOUT_SECONDS = 60.0
-STOP_GRACE_SECONDS = 5.0
+STOP_GRACE_SECONDS = 3.0
 PORT_ATTEMPTS = 5
 
 _PR_SET_PDEATHSIG = 1
