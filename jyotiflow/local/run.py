@@ -130,9 +130,9 @@ def _app(environment: Mapping[str, str], *, port: int) -> Iterator[list[Child]]:
         "--pool=threads",
         "--concurrency=8",
         f"--queues={QUEUES}",
-        "--hostname=local@%h",
+        "--loglevel=INFO",
     ]
-    worker += ["--loglevel=INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    worker += ["--hostname=local@%h", "--without-gossip", "--without-mingle"]
     beat = [*_CELERY, "beat", "--scheduler=django_celery_beat.schedulers:DatabaseScheduler", "--pidfile="]
     children: list[Child] = []
     try:
