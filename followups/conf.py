@@ -27,6 +27,7 @@ def channel_choices() -> list[tuple[str, str | Promise]]:
 
 
 SettingValue: TypeAlias = bool | int | Decimal | time
+MAX_DECIMALS = 4  # of an amount: a tiny exponent would overflow the database's arithmetic
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,16 @@ class Setting:
             case SettingType.BOOLEAN:
                 return _parse_boolean(text)
             case SettingType.TIME:
-                try:
-                    return time.fromisoformat(text)
-                except ValueError:
-                    raise ValueError("Use a time of day such as 21:00.") from None
+                return _parse_time(text)
         try:
             number = int(text) if self.type == SettingType.INTEGER else Decimal(text)
         except (ValueError, InvalidOperation):
             raise ValueError("Use a number.") from None
-        if not self.minimum <= number <= self.maximum:  # a NaN compares false, infinities are out of bounds
+        # A NaN can't be compared at all; infinities are out of bounds.
+        if Decimal(number).is_nan() or not self.minimum <= number <= self.maximum:
             raise ValueError(f"Use a number from {self.minimum} to {self.maximum}.")
+        if number != round(number, MAX_DECIMALS):
+            raise ValueError(f"Use at most {MAX_DECIMALS} decimals.")
         return number
 
     def format(self, value: object) -> str:
@@ -70,6 +71,16 @@ class Setting:
             text = str(int(value))
         parsed = self.parse(text)
         return parsed.strftime("%H:%M") if isinstance(parsed, time) else text
+
+
+def _parse_time(text: str) -> time:
+    try:
+        wall = time.fromisoformat(text)
+    except ValueError:
+        wall = None
+    if wall is None or wall.tzinfo is not None:  # the zone is the user's
+        raise ValueError("Use a time of day such as 21:00.")
+    return wall
 
 
 def _parse_boolean(text: str) -> bool:

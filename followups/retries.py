@@ -13,11 +13,14 @@ HALT_WAIT: Final = timedelta(minutes=5)  # between looks while a channel is misc
 def backoff(tries: int, *, retry_after: float | None = None, spread: float = 0.0) -> timedelta:
     """The wait after the ``tries``-th try; ``retry_after`` (seconds) is the provider's word and a minimum.
 
+    Never longer than ``LONGEST_WAIT``.
+
     ``spread`` in [0, 1) is the caller's random number.
     """
     base = BACKOFF_SECONDS[min(max(tries, 1), len(BACKOFF_SECONDS)) - 1]
     wait = max(base, retry_after or 0) * (1 + JITTER * spread)
-    return min(timedelta(seconds=wait), LONGEST_WAIT)
+    # Compared as seconds: a provider may ask for more than a timedelta holds.
+    return timedelta(seconds=min(wait, LONGEST_WAIT.total_seconds()))
 
 
 def gives_up(tries: int) -> bool:

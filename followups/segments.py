@@ -11,6 +11,7 @@ GSM_BASIC: Final = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 GSM_EXTENDED: Final = frozenset("\f^{}\\[~]|€")
+_GSM: Final = GSM_BASIC | GSM_EXTENDED
 SINGLE_AND_JOINED: Final = {"GSM-7": (160, 153), "UCS-2": (70, 67)}  # units in one segment, in one of several
 
 _CLUSTER = regex.compile(r"\X")
@@ -28,7 +29,7 @@ class Segments:
 
 def count_segments(text: str) -> Segments:
     """Count the segments of a text; a grapheme is never split over two of them."""
-    culprit = next((character for character in text if character not in GSM_BASIC | GSM_EXTENDED), "")
+    culprit = next((character for character in text if character not in _GSM), "")
     if culprit:
         encoding = "UCS-2"
         sizes = [len(cluster.encode("utf-16-le")) // 2 for cluster in _CLUSTER.findall(text)]

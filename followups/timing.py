@@ -22,12 +22,16 @@ def resolve_wall_time(day_and_time: datetime, zone: ZoneInfo) -> datetime:
 
 
 def at_local_time(earliest: datetime, zone: ZoneInfo, wall: time) -> datetime:
-    """The first instant not before ``earliest`` at which clocks in the zone show ``wall``."""
+    """The first instant (UTC) not before ``earliest`` at which clocks in the zone show ``wall``.
+
+    A time the clocks skip that day becomes the one as long after the gap.
+    """
     day = earliest.astimezone(zone).date()
     while True:
-        candidate = resolve_wall_time(datetime.combine(day, wall), zone)
-        if candidate >= earliest:
-            return candidate
+        for fold in (0, 1):  # the second differs where the clocks show the time twice
+            candidate = datetime.combine(day, wall).replace(tzinfo=zone, fold=fold).astimezone(UTC)
+            if candidate >= earliest:
+                return candidate
         day += timedelta(days=1)
 
 

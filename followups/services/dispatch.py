@@ -11,10 +11,10 @@ IN_FLIGHT_LIMIT = 2_000  # claimed and unfinished; more would outlive their leas
 
 _CLAIM = """
     UPDATE follow_up_schedules AS follow_up
-       SET status = 'sending', claim_token = gen_random_uuid(), tries = tries + 1, updated_at = now(),
-           lease_until = now() + make_interval(secs => %s)
+       SET status = 'sending', claim_token = gen_random_uuid(), tries = tries + 1, updated_at = statement_timestamp(),
+           lease_until = statement_timestamp() + make_interval(secs => %s)
       FROM (SELECT id FROM follow_up_schedules
-             WHERE status = 'pending' AND due_at <= now() AND channel = ANY(%s)
+             WHERE status = 'pending' AND due_at <= statement_timestamp() AND channel = ANY(%s)
              ORDER BY due_at, id
              LIMIT greatest(0, least(%s, %s - (SELECT count(*) FROM follow_up_schedules
                                                 WHERE status = 'sending')))
@@ -24,7 +24,7 @@ _CLAIM = """
 """
 _RELEASE = """
     UPDATE follow_up_schedules
-       SET status = 'pending', claim_token = NULL, lease_until = NULL, tries = tries - 1, updated_at = now()
+       SET status = 'pending', claim_token = NULL, lease_until = NULL, tries = tries - 1, updated_at = statement_timestamp()
      WHERE status = 'sending' AND claim_token = ANY(%s)
 """
 

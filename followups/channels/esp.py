@@ -1,0 +1,78 @@
+"""What the errors of a mail service behind Anymail mean, whichever service it is."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import requests
+from anymail.backends.base_requests import AnymailRequestsBackend
+from anymail.exceptions import (
+    AnymailAPIError,
+    AnymailError,
+    AnymailInvalidAddress,
+    AnymailRecipientsRefused,
+    AnymailSerializationError,
+    AnymailUnsupportedFeature,
+)
+from django.core.mail.backends.base import BaseEmailBackend
+
+from followups.channels import http
+from followups.channels.verdicts import Verdict, Word, misconfigured, rejected, unknown
+from followups.choices import SuppressionReason
+from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown
+
+# By the HTTP status of the answer; other 4xx are refusals, everything else is unknown.
+# https://anymail.dev/en/stable/sending/exceptions/
+STATUSES: Final[Mapping[int, Verdict]] = {
+    401: misconfigured("The mail service refused the API key."),
+    402: misconfigured("The mail service wants its account to be paid."),
+    403: misconfigured("The mail service does not allow this account to send."),
+    404: misconfigured("The mail service knows no such account or domain."),
+    408: unknown(),
+}
+REFUSED: Final = rejected("The mail service refused the message.")
+
+# Recipient states in which nothing was sent. https://anymail.dev/en/stable/sending/anymail_additions/
+NOT_SENT: Final[Mapping[str, Verdict]] = {
+    "invalid": rejected("The mail service calls the address invalid.", SuppressionReason.INVALID),
+    "rejected": rejected("The mail service does not send to this address."),
+    "failed": rejected("The mail service could not send it."),
+}
+
+
+def prepare(connection: BaseEmailBackend) -> None:
+    """Put our timeouts on an open connection to a mail service, and take its retries away."""
+    if isinstance(connection, AnymailRequestsBackend):
+        connection.timeout = http.timeouts()
+        http.never_retry(connection.session)
+
+
+def outcome_of(error: AnymailError) -> Word:
+    """The word for an error of Anymail."""
+    match error:
+        case AnymailUnsupportedFeature() | AnymailSerializationError():
+            return Misconfigured("unsupported", "The mail service can't carry our headers or metadata.")
+        case AnymailInvalidAddress():
+            return NOT_SENT["invalid"]("invalid_address")
+        case AnymailRecipientsRefused():
+            return of_recipient(error.email_message) or NOT_SENT["rejected"]("rejected")
+        case AnymailAPIError(response=requests.Response() as response):
+            return _of_answer(response)
+        case AnymailAPIError(__cause__=requests.RequestException() as cause):
+            return http.outcome_of(cause)
+    return OutcomeUnknown(type(error).__name__)
+
+
+def of_recipient(mail: object) -> Word | None:
+    """The word for what the service said of the one recipient of a sent mail; ``None`` when it took it."""
+    states = getattr(getattr(mail, "anymail_status", None), "status", None) or set()
+    refusals = [state for state in states if state in NOT_SENT]
+    return NOT_SENT[refusals[0]](refusals[0]) if refusals else None
+
+
+def _of_answer(response: requests.Response) -> Word:
+    status = response.status_code
+    if status == 429:
+        return NotProcessed("429", http.retry_after(response), counts=False)
+    if not 400 <= status < 500:
+        return OutcomeUnknown(str(status))
+    return STATUSES.get(status, REFUSED)(str(status))

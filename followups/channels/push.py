@@ -1,0 +1,208 @@
+"""Push by Firebase Cloud Messaging: every device of the user, shown once each however often it is sent."""
+
+import hashlib
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import firebase_admin
+import google.auth.exceptions
+import requests
+import structlog
+from django.core.checks import CheckMessage, Error
+from django.db import DatabaseError
+from firebase_admin import credentials, messaging
+from firebase_admin.exceptions import FirebaseError
+
+from followups.channels import http
+from followups.channels.base import Accepted, Channel, Message
+from followups.channels.verdicts import Verdict, Word, later, misconfigured, rejected, unknown
+from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
+from followups.models import Device
+from jyotiflow.accounts.models import User
+
+log = structlog.get_logger(__name__)
+
+MOST_DEVICES: Final = 500  # the most one call may name
+LONGEST_LIFE: Final = 4 * 7 * 86_400  # seconds FCM keeps a message for a device that is away
+
+_DEAD = rejected("No device of yours takes pushes any more.")
+_KEY = misconfigured("Firebase refused FIREBASE_SERVICE_ACCOUNT_KEY_PATH's account.")
+
+# https://firebase.google.com/docs/cloud-messaging/error-codes
+ERRORS: Final[Mapping[str, Verdict]] = {
+    "UNREGISTERED": _DEAD,
+    "SENDER_ID_MISMATCH": _DEAD,  # the token is another project's
+    "INVALID_ARGUMENT": rejected("The push was refused as malformed."),
+    "QUOTA_EXCEEDED": later(retry_after=60, counts=False),
+    "RESOURCE_EXHAUSTED": later(retry_after=60, counts=False),
+    "UNAVAILABLE": later(retry_after=10),
+    "THIRD_PARTY_AUTH_ERROR": misconfigured(
+        "Firebase can't sign in to Apple's or the browser's push service."
+    ),
+    "UNAUTHENTICATED": _KEY,
+    "PERMISSION_DENIED": _KEY,
+    "NOT_FOUND": misconfigured("Firebase knows no such project."),
+    "INTERNAL": unknown(),
+    "DEADLINE_EXCEEDED": unknown(),
+}
+DEAD_TOKENS: Final = ("UNREGISTERED", "SENDER_ID_MISMATCH")
+
+# FCM's own words for errors that have a more general one too.
+_NAMES: Final = {
+    messaging.UnregisteredError: "UNREGISTERED",
+    messaging.SenderIdMismatchError: "SENDER_ID_MISMATCH",
+    messaging.QuotaExceededError: "QUOTA_EXCEEDED",
+    messaging.ThirdPartyAuthError: "THIRD_PARTY_AUTH_ERROR",
+}
+# Where no device took it, the word that matters most stands for all.
+_GRAVEST_FIRST = (Misconfigured, OutcomeUnknown, NotProcessed, Rejected)
+
+
+class PushChannel(Channel):
+    """One notification to each device, replacing an earlier one of the same follow-up."""
+
+    provider = "fcm"
+    repeat_is_harmless = True
+    is_private = False
+
+    def __init__(self, *, key_path: str, base_url: str = "") -> None:
+        self.key_path = key_path
+        self.base_url = base_url
+        self._app: firebase_admin.App | None = None
+        self._lock = threading.Lock()
+
+    def addresses(self, user: User) -> tuple[str, ...]:
+        """The tokens of the user's devices."""
+        return device_tokens(user)
+
+    def send(self, message: Message) -> Accepted:
+        """Send to every device; one that takes it is enough, and dead tokens are dropped."""
+        app = self._firebase()
+        try:
+            batch = messaging.send_each([_notification(message, token) for token in message.to], app=app)
+        except ValueError:
+            raise Rejected("INVALID_ARGUMENT", "The push was refused as malformed.") from None
+        except FirebaseError as error:  # it could not sign in, so no device was called
+            raise word_for(error) from None
+        outcomes: dict[str, Accepted | Word] = {
+            token: Accepted(answer.message_id) if answer.success else word_for(answer.exception)
+            for token, answer in zip(message.to, batch.responses, strict=True)
+        }
+        for token, outcome in outcomes.items():
+            if isinstance(outcome, Rejected) and outcome.code in DEAD_TOKENS:
+                self.forget_address(token)
+        return _together(outcomes)
+
+    def forget_address(self, address: str) -> None:
+        """Delete the device of a dead token."""
+        try:
+            Device.objects.filter(token=address).delete()
+        except DatabaseError as error:  # the answers of the other devices count more; it dies again next time
+            log.warning("device_not_forgotten", error=type(error).__name__)
+
+    def check(self) -> list[CheckMessage]:
+        """The key file is a service account's."""
+        try:
+            credentials.Certificate(self.key_path)
+        except (OSError, ValueError):
+            return [
+                Error(
+                    "FIREBASE_SERVICE_ACCOUNT_KEY_PATH names no readable service account key.",
+                    hint="Download the key in the Firebase console: project settings, service accounts.",
+                    id="followups.E030",
+                )
+            ]
+        return []
+
+    def _firebase(self) -> firebase_admin.App:
+        with self._lock:
+            if self._app is None:
+                self._app = _start(self.key_path, self.base_url)
+            return self._app
+
+
+def device_tokens(user: User) -> tuple[str, ...]:
+    """The tokens of a user's devices, the oldest first."""
+    newest = Device.objects.filter(user=user).order_by("-pk").values_list("token", flat=True)
+    return tuple(reversed(newest[:MOST_DEVICES]))
+
+
+def word_for(error: Exception | None) -> Word:
+    """The word for what the SDK reports of one device, or of signing in."""
+    if not isinstance(error, FirebaseError):
+        return OutcomeUnknown("no_message_id")
+    match error.cause:
+        case google.auth.exceptions.GoogleAuthError() as auth:
+            is_temporary = isinstance(auth, google.auth.exceptions.TransportError) or auth.retryable
+            return NotProcessed("no_access_token") if is_temporary else _KEY("no_access_token")
+        case requests.RequestException(response=None) as broken:
+            return http.outcome_of(broken)
+    code = _NAMES.get(type(error), error.code)
+    word = ERRORS.get(code, unknown())(code)
+    if isinstance(word, NotProcessed) and error.http_response is not None:
+        word.retry_after = max(word.retry_after or 0, http.retry_after(error.http_response) or 0)
+    if isinstance(word, Rejected) and code != "UNREGISTERED":
+        log.warning("push_refused", code=code)
+    return word
+
+
+def _together(outcomes: Mapping[str, Accepted | Word]) -> Accepted:
+    taken = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted)]
+    if taken:
+        return Accepted(taken[0].provider_message_id, details=_by_device(outcomes))
+    words: Sequence[Word] = [outcome for outcome in outcomes.values() if not isinstance(outcome, Accepted)]
+    for kind in _GRAVEST_FIRST:
+        for word in words:
+            if isinstance(word, kind):
+                raise word
+    raise _DEAD("no_device")
+
+
+def _by_device(outcomes: Mapping[str, Accepted | Word]) -> dict[str, object]:
+    # By the start of the token's hash: enough to tell devices apart, too little to push to them.
+    return {
+        hashlib.sha256(token.encode()).hexdigest()[:12]: (
+            "accepted" if isinstance(outcome, Accepted) else outcome.code
+        )
+        for token, outcome in outcomes.items()
+    }
+
+
+def _notification(message: Message, token: str) -> messaging.Message:
+    tag = str(message.follow_up_id)
+    life = min(max(message.valid_for_seconds or LONGEST_LIFE, 1), LONGEST_LIFE)
+    notification = messaging.Message(
+        data={"follow_up_id": tag},
+        notification=messaging.Notification(title=message.subject, body=message.text),
+        android=messaging.AndroidConfig(
+            collapse_key=tag, ttl=life, notification=messaging.AndroidNotification(tag=tag)
+        ),
+        apns=messaging.APNSConfig(
+            headers={"apns-collapse-id": tag, "apns-expiration": str(int(time.time()) + life)}
+        ),
+        webpush=messaging.WebpushConfig(
+            headers={"TTL": str(life)}, notification=messaging.WebpushNotification(tag=tag)
+        ),
+    )
+    # Not through the constructor, which warns: FCM's newer name is ``fid``, but devices register tokens.
+    notification.token = token
+    return notification
+
+
+def _start(key_path: str, base_url: str) -> firebase_admin.App:
+    try:
+        key = credentials.Certificate(key_path)
+        app = firebase_admin.initialize_app(
+            key, {"httpTimeout": http.timeouts()}, name=f"push-{uuid.uuid4()}"
+        )
+        service: Any = messaging._get_messaging_service(app)
+    except (OSError, ValueError):
+        raise _KEY("key_file") from None
+    # The SDK retries POSTs on its own and has no setting for that, nor for another address.
+    http.never_retry(service._client.session)
+    if base_url:
+        service._fcm_url = f"{base_url}/v1/projects/{app.project_id}/messages:send"
+    return app

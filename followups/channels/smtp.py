@@ -1,0 +1,115 @@
+"""SMTP that knows how far it got: whether the final dot of a mail left this machine, or certainly did not."""
+
+import smtplib
+import socket
+import time
+from typing import Any, Final, cast
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.core.mail.backends.smtp import EmailBackend
+
+FRESH_SECONDS: Final = 10  # a connection unused for longer may be dead: servers hang up on idlers
+MAILS_PER_CONNECTION: Final = 100  # servers cut a connection after some number of mails
+SHARE_BEFORE_THE_DOT: Final = 0.5  # of a conversation's time; the rest is for the answer to the mail
+
+
+class _Phased(smtplib.SMTP):
+    """Mixed into smtplib's connections. One clock for the whole conversation: it can't outlive a lease."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.budget: float = kwargs["timeout"]
+        self.mails = 0
+        self.start_conversation()
+        super().__init__(*args, **kwargs)
+
+    def start_conversation(self) -> None:
+        """Nothing was handed over, and the clock starts anew."""
+        self.handed_over = False
+        self._started = time.monotonic()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the next mail should rather go over a new connection."""
+        return self.mails >= MAILS_PER_CONNECTION or time.monotonic() - self._started > FRESH_SECONDS
+
+    def send(self, s: Any) -> None:
+        """Write; the bytes that end in the final dot are the hand-over once the last of them is written."""
+        self._limit_wait()
+        super().send(s)
+        if isinstance(s, bytes) and s.endswith(b"\r\n.\r\n"):
+            self.handed_over = True
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read the answer to what was sent last."""
+        self._limit_wait()
+        return super().getreply()
+
+    def _limit_wait(self) -> None:
+        if self.sock is None:
+            return
+        allowed = self.budget * (1 if self.handed_over else SHARE_BEFORE_THE_DOT)
+        left = self._started + allowed - time.monotonic()
+        if left <= 0:
+            self.close()
+            raise smtplib.SMTPServerDisconnected("Out of time")
+        self.sock.settimeout(left)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connect_timeout = min(timeout, settings.FOLLOWUP_CONNECT_TIMEOUT_SECONDS)
+        return super()._get_socket(host, port, connect_timeout)  # type: ignore[misc]  # not in typeshed
+
+
+class PhasedSMTP(_Phased):
+    """Plain or STARTTLS."""
+
+
+class PhasedSMTPOverTLS(_Phased, smtplib.SMTP_SSL):
+    """TLS from the first byte."""
+
+
+class PhasedEmailBackend(EmailBackend):
+    """Django's SMTP backend on phased connections, which stay open between mails when opened beforehand."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.timeout = self.timeout or settings.FOLLOWUP_READ_TIMEOUT_SECONDS
+
+    @property
+    def connection_class(self) -> type[_Phased]:
+        return PhasedSMTPOverTLS if self.use_ssl else PhasedSMTP
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the mail being sent may be on its way already."""
+        return self._open_connection is not None and self._open_connection.handed_over
+
+    @property
+    def _open_connection(self) -> _Phased | None:
+        return cast(_Phased | None, self.connection)
+
+    def open(self) -> bool | None:
+        """Open a connection, or a new one where the last has gone stale."""
+        if self._open_connection and self._open_connection.is_stale:
+            self.drop()
+        return super().open()
+
+    def drop(self) -> None:
+        """Close without a word to the server: for a connection that failed."""
+        for connection in (self.connection, getattr(self, "_partial_connection", None)):
+            if connection is not None:
+                connection.close()
+        self.connection = self._partial_connection = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "connection"):  # a constructor that failed leaves none
+            self.drop()
+
+    def _send(self, email_message: EmailMessage) -> bool:
+        connection = self._open_connection
+        if connection is not None:
+            if connection.mails:  # the clock of a new connection has run since it was opened
+                connection.start_conversation()
+            connection.mails += 1
+        is_sent: bool = super()._send(email_message)  # type: ignore[misc]  # not in the stubs
+        return is_sent

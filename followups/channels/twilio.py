@@ -1,0 +1,153 @@
+"""Twilio, for SMS and WhatsApp: one client, and its list of messages as proof."""
+
+import hashlib
+import logging
+import re
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import requests
+from django.core.checks import CheckMessage, Error
+from twilio.base import values
+from twilio.http import HttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from followups.channels.base import CANNOT_TELL, Accepted, Channel, Message, Sighting
+from followups.channels.http import never_retry, outcome_of, timeouts
+from followups.channels.twilio_errors import refusal
+from followups.exceptions import OutcomeUnknown
+from jyotiflow.accounts.models import User
+
+LONGEST_VALIDITY: Final = 36_000  # seconds Twilio may keep a message in its queue
+LIST_PAGE: Final = 1_000  # the most one call may list
+CLOCK_SKEW: Final = timedelta(seconds=60)  # Twilio's clock against the database's
+
+
+class TwilioHttp(HttpClient):
+    """The SDK's transport in our terms: both timeouts, no retries, no logging, the four words as errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.getLogger("twilio.http_client"), is_async=False)
+        self.session = never_retry(requests.Session())
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        params: dict[str, object] | None = None,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        """Call Twilio once. Raises the word for whatever is not a readable 2xx answer."""
+        try:
+            answer = self.session.request(
+                method,
+                url,
+                params=params,  # type: ignore[arg-type]  # flat strings and numbers
+                data=data,
+                headers=headers,
+                auth=auth,
+                timeout=timeouts(),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise outcome_of(error) from None  # its text holds the address that was called
+        if not 200 <= answer.status_code < 300:
+            raise refusal(answer)
+        try:
+            is_readable = isinstance(answer.json(), dict)
+        except ValueError:
+            is_readable = False
+        if not is_readable:
+            raise OutcomeUnknown("unreadable_answer")
+        return Response(answer.status_code, answer.text, answer.headers)
+
+
+class TwilioChannel(Channel):
+    """What SMS and WhatsApp share; ``sender`` is a phone number or a messaging service's SID."""
+
+    provider = "twilio"
+    address_prefix = ""
+    sender_pattern = r"\+[1-9]\d{6,14}"
+    sender_variable = ""
+    # Whether what Twilio lists is what we sent, letter for letter.
+    lists_our_text = True
+
+    def __init__(self, *, account_sid: str, auth_token: str, base_url: str = "", sender: str = "") -> None:
+        self.account_sid = account_sid
+        self.sender = sender.removeprefix(self.address_prefix)
+        self._client = Client(account_sid or "unset", auth_token or "unset", http_client=TwilioHttp())
+        if base_url:
+            self._client.api.base_url = base_url
+
+    def addresses(self, user: User) -> tuple[str, ...]:
+        """The user's phone."""
+        return (user.phone,) if user.phone else ()
+
+    def content(self, message: Message) -> dict[str, Any]:
+        """The part of the request that says what to send. Raises ``Rejected`` for what can't be."""
+        raise NotImplementedError
+
+    def send(self, message: Message) -> Accepted:
+        """Create the message at Twilio; its status callback carries the attempt."""
+        parameters = {"to": self.address_prefix + message.to[0], **self._from(), **self.content(message)}
+        if message.callback_url:
+            parameters["status_callback"] = message.callback_url
+        if message.valid_for_seconds is not None:
+            parameters["validity_period"] = min(max(message.valid_for_seconds, 1), LONGEST_VALIDITY)
+        created = self._client.messages.create(**parameters)
+        if not created.sid:
+            raise OutcomeUnknown("no_message_id")
+        return Accepted(provider_message_id=created.sid)
+
+    def find(self, *, to: tuple[str, ...], body_hash: str, attempt_id: UUID, since: datetime) -> Sighting:
+        """Look through what Twilio has for this number; a whole list without our text proves absence.
+
+        The list is not narrowed by ``DateSent``: a message still in Twilio's queue has none.
+        """
+        listed = self._client.messages.list(
+            to=self.address_prefix + to[0], limit=LIST_PAGE, page_size=LIST_PAGE
+        )
+        recent = [
+            message
+            for message in listed
+            if str(message.direction).startswith("outbound")
+            and isinstance(message.date_created, datetime)
+            and message.date_created >= since - CLOCK_SKEW
+        ]
+        same = [message for message in recent if _hash(message.body or "") == body_hash]
+        if same:
+            nearest = min(same, key=lambda message: abs(message.date_created - since))
+            return Sighting(found=True, provider_message_id=nearest.sid)
+        if len(listed) >= LIST_PAGE or (recent and not self.lists_our_text):
+            return CANNOT_TELL
+        return Sighting(absent=True)
+
+    def check(self) -> list[CheckMessage]:
+        """The account and the sender look like what Twilio gives out."""
+        faults: list[CheckMessage] = []
+        if not re.fullmatch(r"AC[0-9a-fA-F]{32}", self.account_sid):
+            faults.append(Error("TWILIO_ACCOUNT_SID is not AC and 32 hex digits.", id="followups.E010"))
+        if not re.fullmatch(rf"{self.sender_pattern}|MG[0-9a-fA-F]{{32}}", self.sender):
+            faults.append(
+                Error(
+                    f"{self.sender_variable} is not a sender of this channel.",
+                    hint="Use a number such as +14155550100, or the SID (MG…) of a messaging service.",
+                    id="followups.E011",
+                )
+            )
+        return faults
+
+    def _from(self) -> dict[str, Any]:
+        if self.sender.startswith("MG") and len(self.sender) == 34:
+            return {"messaging_service_sid": self.sender, "from_": values.unset}
+        return {"from_": self.address_prefix + self.sender}
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,40 @@
+"""WhatsApp by Twilio: always an approved template, never free text."""
+
+import json
+from typing import Any, Final
+
+from followups.channels.base import Message
+from followups.channels.twilio import TwilioChannel
+from followups.channels.twilio_errors import ERRORS
+from followups.rendering import truncate
+
+LONGEST_VARIABLE: Final = 1_024
+
+
+class WhatsAppChannel(TwilioChannel):
+    """One approved template with its variables: a day after the reader last wrote, free text is refused."""
+
+    address_prefix = "whatsapp:"
+    sender_variable = "TWILIO_WHATSAPP_NUMBER"
+    lists_our_text = False  # Twilio lists the approved template's words, which may differ from ours
+
+    def content(self, message: Message) -> dict[str, Any]:
+        """The template and its variables. Raises ``Rejected`` where none is approved for the language."""
+        if not message.whatsapp_content_sid:
+            raise ERRORS[63016]("63016")
+        return {
+            "content_sid": message.whatsapp_content_sid,
+            "content_variables": content_variables(message),
+        }
+
+
+def content_variables(message: Message) -> str:
+    """The variables as Twilio takes them: JSON of strings, one line each, no runs of spaces.
+
+    https://www.twilio.com/docs/content/using-variables-with-content-api
+    """
+    fitting = {
+        name: truncate(" ".join(value.split()), LONGEST_VARIABLE)
+        for name, value in message.whatsapp_variables.items()
+    }
+    return json.dumps(fitting, ensure_ascii=False)

@@ -1,0 +1,117 @@
+"""System checks of the channels and their providers: what is half set is named by its variable."""
+
+from collections.abc import Iterator, Mapping
+from email.utils import parseaddr
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from followups.channels import get_channel
+
+TAG: Final = "followups"
+SANDBOX: Final = "followups.channels.sandbox.SandboxChannel"
+PLACEHOLDER_DOMAINS: Final = (
+    ".test",
+    ".example",
+    ".invalid",
+    ".localhost",
+)  # RFC 2606: no mail ever comes from them
+
+PROVIDER_VARIABLES: Final[Mapping[str, str]] = {
+    "email": "SMTP_HOST (with SMTP_USER and SMTP_PASS) or EMAIL_ESP, and EMAIL_FROM",
+    "sms": "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_SMS_NUMBER",
+    "whatsapp": "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_WHATSAPP_NUMBER",
+    "push": "FIREBASE_SERVICE_ACCOUNT_KEY_PATH",
+}
+
+
+@register(TAG)
+def check_channels(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Every channel can be built and finds its own options in order."""
+    return [fault for name in settings.FOLLOWUP_CHANNELS for fault in _channel_faults(name)]
+
+
+@register(TAG)
+def check_half_set_providers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A provider has all of its variables or none: half of them would silently mean the sandbox."""
+    return [*_smtp_faults(), *_twilio_faults()]
+
+
+@register(TAG)
+def check_sandbox(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """In production a channel is sandboxed on purpose or not at all, and mail has a sender of ours."""
+    faults: list[CheckMessage] = [
+        Error(
+            f"SANDBOX_CHANNELS names {name!r}, which is no channel.",
+            hint=f"The channels are {', '.join(settings.FOLLOWUP_CHANNELS)}.",
+            id="followups.E004",
+        )
+        for name in settings.SANDBOX_CHANNELS
+        if name not in settings.FOLLOWUP_CHANNELS
+    ]
+    if settings.SECURE_COOKIES:
+        faults += _production_faults()
+    return faults
+
+
+def _channel_faults(name: str) -> list[CheckMessage]:
+    try:
+        return get_channel(name).check()
+    except (ImportError, KeyError, TypeError) as error:
+        return [
+            Error(
+                f"The channel {name!r} can't be built: {type(error).__name__}.",
+                hint="Look at its BACKEND and OPTIONS in FOLLOWUP_CHANNELS.",
+                id="followups.E001",
+            )
+        ]
+
+
+def _smtp_faults() -> Iterator[Error]:
+    login = {name: getattr(settings, name) for name in ("SMTP_USER", "SMTP_PASS")}
+    named = [name for name, value in login.items() if value]
+    missing = [name for name, value in login.items() if not value]
+    if named and missing:
+        yield _half_set(named[0], missing[0])
+    if named and not settings.SMTP_HOST:
+        yield _half_set(named[0], "SMTP_HOST")
+
+
+def _twilio_faults() -> Iterator[Error]:
+    account, token = settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN
+    numbers = ("TWILIO_SMS_NUMBER", "TWILIO_WHATSAPP_NUMBER")
+    if account and not token:
+        yield _half_set("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
+    if account and not any(getattr(settings, name) for name in numbers):
+        yield _half_set("TWILIO_ACCOUNT_SID", " or ".join(numbers))
+    if not account:
+        for name in ("TWILIO_AUTH_TOKEN", *numbers):
+            if getattr(settings, name):
+                yield _half_set(name, "TWILIO_ACCOUNT_SID")
+
+
+def _production_faults() -> Iterator[Error]:
+    for name, entry in settings.FOLLOWUP_CHANNELS.items():
+        if entry["BACKEND"] == SANDBOX and name not in settings.SANDBOX_CHANNELS:
+            yield Error(
+                f"The channel {name!r} sends nothing: it is in the sandbox.",
+                hint=f"Set {PROVIDER_VARIABLES.get(name, 'its provider')}; or, to leave it there, name it in "
+                "SANDBOX_CHANNELS.",
+                id="followups.E003",
+            )
+    email = settings.FOLLOWUP_CHANNELS.get("email", {})
+    if email.get("BACKEND") != SANDBOX and parseaddr(settings.EMAIL_FROM)[1].endswith(PLACEHOLDER_DOMAINS):
+        yield Error(
+            "EMAIL_FROM is a placeholder.",
+            hint="Set it to an address of a domain that is yours.",
+            id="followups.E005",
+        )
+
+
+def _half_set(named: str, missing: str) -> Error:
+    return Error(
+        f"{named} is set, but {missing} is not.",
+        hint=f"Set {missing}, or unset {named}.",
+        id="followups.E002",
+    )
