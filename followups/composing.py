@@ -24,7 +24,7 @@ from jyotiflow.accounts.models import Language, User
 from sessions_app.models import Session
 
 BRAND = "JyotiFlow"
-# Graphemes: what a lock screen shows, what Twilio takes.
+# UTF-16 units: what a lock screen shows (and far below FCM's 4,096 bytes), what Twilio takes.
 LONGEST_SUBJECT = {"push": 120}
 LONGEST_TEXT = {"push": 500, "sms": 1_600, "whatsapp": 1_600}
 

@@ -43,7 +43,7 @@ class Setting:
     safe: SettingValue | None = None
 
     def parse(self, text: str) -> SettingValue:
-        """Read a stored text. Raises ``ValueError`` with the fix when it's not of the type or out of bounds."""
+        """Read a stored text. Raises ``ValueError`` with the fix when the type or the bounds are broken."""
         match self.type:
             case SettingType.BOOLEAN:
                 return _parse_boolean(text)

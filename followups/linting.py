@@ -26,7 +26,7 @@ _NAME = regex.compile(r"[a-z][a-z0-9_]{0,49}")
 
 @dataclass(frozen=True)
 class Findings:
-    """``errors`` by field forbid saving; ``warnings`` are told and kept; ``variables`` are the names in use."""
+    """``errors`` by field forbid saving, ``warnings`` are told; ``variables`` are the names in use."""
 
     errors: Mapping[str, list[str]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
@@ -69,8 +69,9 @@ def _problems(text: str, *, allowed: set[str]) -> list[str]:
         parse(text)
     except TemplateSyntaxError as error:
         return [str(error)]
+    known = ", ".join(sorted(allowed))
     return [
-        f"Unknown variable {{{{{name}}}}}: use one of {', '.join(sorted(allowed))}, or declare it in `variables`."
+        f"Unknown variable {{{{{name}}}}}: use one of {known}, or declare it in `variables`."
         for name in variables_in(text)
         if name not in allowed
     ]

@@ -1,4 +1,4 @@
-"""Logic-less rendering: `{{name}}` becomes a value, once. Pure functions; no template engine sees stored text."""
+"""Logic-less rendering: `{{name}}` becomes a value, once. No template engine sees stored text."""
 
 import html
 import unicodedata
@@ -39,6 +39,7 @@ _HOLE = regex.compile(r"\{\{(.*?)\}\}", flags=regex.DOTALL)
 _BOLD = regex.compile(r"\*\*(\S(?:[^*\n]*\S)?)\*\*")
 _CONTROL = regex.compile(r"[\p{Cc}\u2028\u2029--[\n\t]]", flags=regex.V1)
 _CLUSTER = regex.compile(r"\X")
+_VISIBLE = regex.compile(r"[^\p{Cc}\p{Cf}\p{Cs}\p{M}\p{Z}\p{Default_Ignorable_Code_Point}]")
 
 
 class TemplateSyntaxError(ValueError):
@@ -79,7 +80,8 @@ def variables_in(*texts: str) -> list[str]:
 
 def clean(value: str) -> str:
     """A text as it may travel: NFC, no control characters but line ends and tabs."""
-    return _CONTROL.sub("", unicodedata.normalize("NFC", value.replace("\r\n", "\n").replace("\r", "\n")))
+    # Normalised last: a control character may have kept a letter and its mark apart.
+    return unicodedata.normalize("NFC", _CONTROL.sub("", value.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def is_storable(text: str) -> bool:
@@ -93,21 +95,37 @@ def one_line(text: str) -> str:
 
 
 def truncate(text: str, limit: int) -> str:
-    """At most ``limit`` graphemes, never cutting inside one; a cut ends in an ellipsis."""
-    if len(text) <= limit:  # a grapheme is at least one character
+    """At most ``limit`` (1 or more) UTF-16 units, never cutting inside a grapheme; a cut ends in an ellipsis.
+
+    Units are what providers count, and a grapheme may hold any number of them.
+    """
+    if _units(text) <= limit:
         return text
-    clusters = _CLUSTER.findall(text)
-    return text if len(clusters) <= limit else "".join(clusters[: limit - 1]).rstrip() + "…"
+    room, end = limit - 1, 0  # one for the ellipsis
+    for cluster in _CLUSTER.finditer(text):
+        room -= _units(cluster[0])
+        if room < 0:
+            break
+        end = cluster.end()
+    return text[:end].rstrip() + "…"
+
+
+def _units(text: str) -> int:
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def with_fallbacks(names: Sequence[str], values: Mapping[str, str], language: str) -> dict[str, str]:
-    """A value for every name: the given one, or the language's fallback when it's missing or blank."""
+    """A value for every name: the given one, or the language's fallback when nothing in it can be seen."""
     fallbacks = FALLBACKS[language]
-    return {name: clean(values.get(name, "")).strip() or fallbacks.get(name, fallbacks[""]) for name in names}
+    given = {name: clean(values.get(name, "")).strip() for name in names}
+    return {
+        name: value if _VISIBLE.search(value) else fallbacks.get(name, fallbacks[""])
+        for name, value in given.items()
+    }
 
 
 def render_text(text: str, values: Mapping[str, str], language: str) -> str:
-    """The plain text: values in place, emphasis marks of the template removed, braces in values printed as they are."""
+    """The plain text: values in place as they are, braces and all; the template's emphasis marks removed."""
     filled = with_fallbacks(variables_in(text), values, language)
     plain = "".join(
         filled[part.name] if isinstance(part, Hole) else part.replace("**", "") for part in parse(text)
@@ -121,14 +139,15 @@ def render_subject(text: str, values: Mapping[str, str], language: str) -> str:
 
 
 def render_html(text: str, values: Mapping[str, str], language: str) -> str:
-    """HTML paragraphs: everything escaped, `**bold**` of the template made strong, blank lines between paragraphs."""
+    """HTML: everything escaped, the template's `**bold**` made strong, blank lines between paragraphs."""
     filled = with_fallbacks(variables_in(text), values, language)
     escaped = "".join(
         # A star inside a value must not become emphasis.
         html.escape(filled[part.name]).replace("*", "&#42;") if isinstance(part, Hole) else html.escape(part)
         for part in parse(clean(text))
     )
-    strong = _BOLD.sub(r"<strong>\1</strong>", escaped)
+    # Marks left over (around several lines, say) vanish, as they do in the plain text.
+    strong = _BOLD.sub(r"<strong>\1</strong>", escaped).replace("**", "")
     paragraphs = (block.strip() for block in strong.split("\n\n"))
     return "\n".join(f"<p>{block.replace(chr(10), '<br>')}</p>" for block in paragraphs if block)
 

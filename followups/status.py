@@ -25,16 +25,21 @@ STATE_BY_RECEIPT: Final[Mapping[ReceiptKind, State]] = {
 
 # Reports that are true although they lower the rank: a mail can bounce after its server said "delivered".
 TRUE_DOWNWARD: Final = frozenset({(State.DELIVERED, ReceiptKind.BOUNCED)})
+ARRIVED: Final = frozenset({State.DELIVERED, State.READ})
 
 
-def next_state(current: State, receipt: ReceiptKind) -> State | None:
+def next_state(current: State, receipt: ReceiptKind, *, has_bounced: bool = False) -> State | None:
     """Where a report moves a follow-up, or ``None`` when it changes nothing.
 
     States only rise in rank, whatever the order reports arrive in; ``delivered`` after ``failed`` rises too
-    (WhatsApp reports it), and the refund given meanwhile stands. Pending and cancelled ones don't move.
+    (WhatsApp reports it), and the refund given meanwhile stands. ``has_bounced`` says that a bounce was
+    reported before: then ``delivered`` is the older news. A pending one moves when a try thought lost turns
+    out to have arrived; cancelled ones don't move.
     """
     target = STATE_BY_RECEIPT.get(receipt)
-    if target is None or current not in RANK:
+    if current == State.PENDING:
+        return target if target in ARRIVED else None
+    if target is None or current not in RANK or (has_bounced and target == State.DELIVERED):
         return None
     if RANK[target] > RANK[current] or (current, receipt) in TRUE_DOWNWARD:
         return target

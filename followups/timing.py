@@ -1,4 +1,4 @@
-"""When a follow-up may go out. Pure functions over aware datetimes; the user's IANA zone decides local hours."""
+"""When a follow-up may go out. Pure functions over aware datetimes; the user's zone decides local hours."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
@@ -37,7 +37,10 @@ def at_local_time(earliest: datetime, zone: ZoneInfo, wall: time) -> datetime:
 
 def after_quiet_hours(moment: datetime, zone: ZoneInfo, start: time, end: time) -> datetime:
     """The moment itself, or the end of the quiet hours it falls in."""
-    return at_local_time(moment, zone, end) if is_quiet(moment, zone, start, end) else moment
+    while is_quiet(moment, zone, start, end):
+        # A tick on: an end the clocks skip can come out inside the next quiet hours and must not come again.
+        moment = at_local_time(moment + timedelta.resolution, zone, end)
+    return moment
 
 
 def conflicts(moment: datetime, taken: Iterable[datetime], interval: timedelta) -> list[datetime]:
@@ -56,16 +59,15 @@ def first_free(
 ) -> datetime:
     """The first allowed moment from ``earliest`` on.
 
-    At ``wall`` o'clock in the zone when given, else as soon as possible; outside quiet hours; at least
-    ``interval`` from every taken time.
+    At ``wall`` o'clock in the zone when given, else as soon as possible; outside quiet hours (at their end
+    when ``wall`` lies in them); at least ``interval`` from every taken time.
     """
     taken = list(taken)
     moment = earliest
     while True:
         if wall is not None:
             moment = at_local_time(moment, zone, wall)
-        else:
-            moment = after_quiet_hours(moment, zone, *quiet)
+        moment = after_quiet_hours(moment, zone, *quiet)
         close = conflicts(moment, taken, interval)
         if not close:
             return moment
