@@ -261,7 +261,6 @@ TWILIO_API_BASE_URL = env.str("TWILIO_API_BASE_URL", default="").rstrip("/")
 FIREBASE_SERVICE_ACCOUNT_KEY_PATH = env.str("FIREBASE_SERVICE_ACCOUNT_KEY_PATH", default="")
 FIREBASE_API_BASE_URL = env.str("FIREBASE_API_BASE_URL", default="").rstrip("/")
 
-
 # In production (https) a channel may stay in the sandbox only when it is named here.
 SANDBOX_CHANNELS = env.list("SANDBOX_CHANNELS", default=[])
 
@@ -302,7 +301,6 @@ FOLLOWUP_CHANNELS: dict[str, dict[str, Any]] = {
 }
 
 # --- Logs: one JSON line each, ids only ---------------------------------------------------------------------
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 _shared_processors: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -324,7 +322,7 @@ LOGGING = {
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         # These print addresses, bodies or tokens at their chattier levels.
         **{
