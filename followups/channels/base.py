@@ -40,7 +40,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What the provider knows of an attempt in doubt; neither ``found`` nor ``absent`` means it can't tell."""
+    """What the provider knows of an attempt in doubt; neither ``found`` nor ``absent``: it can't tell."""
 
     found: bool = False
     absent: bool = False

@@ -71,6 +71,8 @@ class PhasedSMTPOverTLS(_Phased, smtplib.SMTP_SSL):
 class PhasedEmailBackend(EmailBackend):
     """Django's SMTP backend on phased connections, which stay open between mails when opened beforehand."""
 
+    _latest: _Phased | None = None  # what the mail being sent goes over
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.timeout = self.timeout or settings.FOLLOWUP_READ_TIMEOUT_SECONDS
@@ -81,8 +83,8 @@ class PhasedEmailBackend(EmailBackend):
 
     @property
     def handed_over(self) -> bool:
-        """Whether the mail being sent may be on its way already."""
-        return self._open_connection is not None and self._open_connection.handed_over
+        """Whether the mail sent last may be on its way, also when its connection is closed by now."""
+        return self._latest is not None and self._latest.handed_over
 
     @property
     def _open_connection(self) -> _Phased | None:
@@ -90,6 +92,7 @@ class PhasedEmailBackend(EmailBackend):
 
     def open(self) -> bool | None:
         """Open a connection, or a new one where the last has gone stale."""
+        self._latest = None
         if self._open_connection and self._open_connection.is_stale:
             self.drop()
         return super().open()
@@ -106,7 +109,7 @@ class PhasedEmailBackend(EmailBackend):
             self.drop()
 
     def _send(self, email_message: EmailMessage) -> bool:
-        connection = self._open_connection
+        connection = self._latest = self._open_connection
         if connection is not None:
             if connection.mails:  # the clock of a new connection has run since it was opened
                 connection.start_conversation()

@@ -11,7 +11,7 @@ class IdempotentAnswer(models.Model):
     key = models.CharField(max_length=200)
     request_hash = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(null=True)
-    body = models.JSONField(null=True)
+    body = models.TextField(null=True, help_text="JSON, as it was answered.")  # noqa: DJ001  null until answered
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:

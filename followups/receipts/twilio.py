@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from twilio.request_validator import RequestValidator
 
-from followups.channels.twilio import delivery_fault
+from followups.channels.twilio_errors import delivery_fault
 from followups.choices import ReceiptKind
 from followups.receipts.answers import acknowledged, forbidden, is_too_large
 from followups.services.receipts import Receipt, record_receipt

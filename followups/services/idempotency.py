@@ -46,14 +46,14 @@ def answer_once(*, user: User, key: str, request: object, act: Callable[[], Answ
         if is_new:
             answer = act()
             first.status = answer.status
-            first.body = json.loads(json.dumps(answer.body, cls=DjangoJSONEncoder))
+            first.body = json.dumps(answer.body, cls=DjangoJSONEncoder)
             first.save(update_fields=["status", "body"])
         elif first.request_hash != fingerprint:
             raise Conflict(
                 "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
             )
         assert first.status is not None and first.body is not None  # a row is committed with its answer only
-        return Answer(first.status, first.body)
+        return Answer(first.status, json.loads(first.body))
 
 
 def forget_old_answers() -> int:
