@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.urls import register_converter
 from rest_framework import serializers
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
@@ -82,6 +83,10 @@ class TextIdConverter:
 
     def to_url(self, value: str) -> str:
         return value
+
+
+# Here, where it happens once, and before any routes: they import their views, which import this module.
+register_converter(TextIdConverter, "text_id")
 
 
 # --- Fields ----------------------------------------------------------------------------------------------

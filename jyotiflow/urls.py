@@ -2,15 +2,11 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import include, path, re_path, register_converter
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularJSONAPIView
 
-from jyotiflow.api import TextIdConverter
+from jyotiflow.docs import SchemaView, docs_page
 from jyotiflow.errors import api_not_found
-
-# Before the routes that use it are imported.
-register_converter(TextIdConverter, "text_id")
 
 handler400 = "jyotiflow.errors.bad_request"
 handler403 = "jyotiflow.errors.permission_denied"
@@ -25,7 +21,8 @@ urlpatterns = [
     path("api/", include("jyotiflow.accounts.urls")),
     path("api/", include("credits.urls")),
     path("api/", include("sessions_app.urls")),
-    path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", docs_page, name="docs"),
     path("", include("followups.urls")),
     # Last: an unknown path is a 404 in JSON, in DEBUG too.
     re_path(r"^api(?:/(?P<path>.*))?$", api_not_found),

@@ -4,6 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from jyotiflow.body import ReadChunkedBodies
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jyotiflow.settings")
 
-application = get_wsgi_application()
+application = ReadChunkedBodies(get_wsgi_application())
