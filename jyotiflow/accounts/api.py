@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from jyotiflow.accounts.authentication import caller
 from jyotiflow.accounts.models import User
+from jyotiflow.accounts.selectors import credits_of
 from jyotiflow.accounts.services import refresh, sign_in
 from jyotiflow.accounts.tokens import TokenPair
 from jyotiflow.api import action_answer, read_answer
@@ -35,13 +36,15 @@ class TokensSerializer(serializers.Serializer[TokenPair]):
 
 class SignedInUserSerializer(serializers.ModelSerializer[User]):
     role = serializers.ChoiceField(choices=["user", "admin"], read_only=True)
-    # Read over the relation the ledger adds; who never had credits has no account.
-    credits = serializers.IntegerField(source="credit_account.balance", default=0, read_only=True)
+    credits = serializers.SerializerMethodField()
 
     class Meta:
         model = User
         fields = ["id", "email", "name", "role", "preferred_language", "credits"]
         read_only_fields = fields
+
+    def get_credits(self, user: User) -> int:
+        return credits_of(user)
 
 
 class ProfileSerializer(SignedInUserSerializer):

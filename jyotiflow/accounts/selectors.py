@@ -20,3 +20,8 @@ def user_by_id(user_id: str) -> User | None:
     if not (user_id.isascii() and user_id.isdecimal() and len(user_id) <= 18):
         return None
     return User.objects.filter(pk=int(user_id)).first()
+
+
+def credits_of(user: User) -> int:
+    """The user's balance, by the relation the ledger adds to users; 0 for a user who never had credits."""
+    return User.objects.filter(pk=user.pk).values_list("credit_account__balance", flat=True).first() or 0

@@ -1,0 +1,81 @@
+"""Users and machine keys in the admin site."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from jyotiflow.accounts.forms import NewUserForm, UserForm
+from jyotiflow.accounts.models import MachineKey, User
+from jyotiflow.accounts.services import create_machine_key
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    """Only a superuser grants access, or edits somebody who has it: else staff could raise themselves."""
+
+    form = UserForm
+    add_form = NewUserForm
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        (_("Person"), {"fields": ("name", "phone", "preferred_language", "timezone")}),
+        (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("last_login", "created_at")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")},
+        ),
+    )
+    readonly_fields = ("last_login", "created_at")
+    list_display = ("email", "name", "preferred_language", "timezone", "is_active", "is_staff", "created_at")
+    list_filter = ("is_active", "is_staff", "preferred_language", "groups")
+    search_fields = ("email", "name", "phone")
+    ordering = ("-created_at",)
+    date_hierarchy = "created_at"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        access = () if _is_superuser(request) else ("is_staff", "is_superuser", "groups", "user_permissions")
+        return (*self.readonly_fields, *access)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_superuser)
+
+
+def _may_touch(request: HttpRequest, person: User | None) -> bool:
+    return person is None or not (person.is_staff or person.is_superuser) or _is_superuser(request)
+
+
+@admin.register(MachineKey)
+class MachineKeyAdmin(admin.ModelAdmin):
+    """A key's secret is shown once, right after the key is created."""
+
+    list_display = ("name", "scope", "is_active", "last_used_at", "created_at")
+    list_filter = ("scope", "is_active")
+    search_fields = ("name",)
+
+    def get_fields(self, request: HttpRequest, obj: MachineKey | None = None) -> tuple[str, ...]:
+        return (
+            ("name", "scope") if obj is None else ("name", "scope", "is_active", "last_used_at", "created_at")
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: MachineKey | None = None) -> tuple[str, ...]:
+        return () if obj is None else ("name", "scope", "last_used_at", "created_at")
+
+    def save_model(self, request: HttpRequest, obj: MachineKey, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        key, secret = create_machine_key(name=obj.name, scope=obj.scope)
+        obj.pk = key.pk
+        messages.warning(request, _("Keep this secret, it can't be shown again: %s") % secret)
