@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from jyotiflow.accounts.models import User
@@ -18,6 +19,12 @@ from tests.factories import UserFactory
 def pytest_configure() -> None:
     # The real hasher takes a third of a second on purpose; no test is about that.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Pages name their files as they lie in the tree: no collectstatic before a test run.
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    # The same examples in every run, however slow the machine: a failure is the code's, never the day's.
+    hypothesis_settings.register_profile("suite", deadline=None, derandomize=True)
+    hypothesis_settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
