@@ -4,8 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from jyotiflow.body import ReadChunkedBodies
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jyotiflow.settings")
+
+from jyotiflow.body import ReadChunkedBodies  # noqa: E402 (it needs the settings named above)
 
 application = ReadChunkedBodies(get_wsgi_application())
