@@ -45,18 +45,21 @@ clean: ## remove the virtual environment, the local database, logs and caches
 	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A lock counts as installed when its exact text lies in the environment, so neither time stamps nor branches matter.
+# A lock counts as installed when its exact text lies in the environment: neither time stamps nor branches matter.
+# $(1) is what to install; $(1) and $(2) are then installed.
+define install
+	@cmp -s $(1) .venv/$(1) || { \
+	  echo "Installing $(1) into .venv; once, a minute or two …"; \
+	  { $(PY) -m pip install --disable-pip-version-check --no-compile --require-hashes -r $(1) && cp $(1) $(2) .venv/; } 2>&1 \
+	    | tee .venv/install.log | awk '/^Collecting/ && ++n % 20 == 0 { print "  " n " packages"; fflush() }'; \
+	  cmp -s $(1) .venv/$(1) || { tail -n 20 .venv/install.log; exit 1; }; }
+endef
+
 install: venv
-	@cmp -s requirements.txt .venv/requirements.txt || { \
-	  echo "Installing requirements.txt into .venv (once) …" && \
-	  $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements.txt && \
-	  cp requirements.txt .venv/requirements.txt; }
+	$(call install,requirements.txt,)
 
 install-dev: venv
-	@cmp -s requirements-dev.txt .venv/requirements-dev.txt || { \
-	  echo "Installing requirements-dev.txt into .venv (once) …" && \
-	  $(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.txt && \
-	  cp requirements.txt requirements-dev.txt .venv/; }
+	$(call install,requirements-dev.txt,requirements.txt)
 
 venv:
 	@$(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
