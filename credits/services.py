@@ -1,7 +1,5 @@
 """Writes to the ledger. Every movement takes an idempotency key: a repeat moves nothing."""
 
-from typing import cast
-
 from django.db import transaction
 from django.db.models import F
 
@@ -15,7 +13,8 @@ MAX_AMOUNT = 1_000_000  # credits in one movement: a typing error must not fill 
 
 def lock_account(*, user: User) -> CreditAccount:
     """Lock the user's account until the transaction ends, opening it if there is none."""
-    CreditAccount.objects.bulk_create([CreditAccount(user=user)], ignore_conflicts=True)
+    # By id: `user=user` would leave the unsaved account on the user as its `credit_account`.
+    CreditAccount.objects.bulk_create([CreditAccount(user_id=user.pk)], ignore_conflicts=True)
     return CreditAccount.objects.select_for_update().get(user=user)
 
 
@@ -84,15 +83,12 @@ def _move(
     covered = CreditAccount.objects.filter(pk=account.pk, balance__gte=-amount)
     if not covered.update(balance=F("balance") + amount):
         raise InsufficientCredits()
-    return cast(
-        CreditEntry,
-        CreditEntry.objects.create(
-            account=account,
-            kind=kind,
-            amount=amount,
-            idempotency_key=key,
-            refunded_entry=refunded_entry,
-            reason=reason,
-            actor=actor,
-        ),
+    return CreditEntry.objects.create(
+        account=account,
+        kind=kind,
+        amount=amount,
+        idempotency_key=key,
+        refunded_entry=refunded_entry,
+        reason=reason,
+        actor=actor,
     )
