@@ -52,7 +52,7 @@ class SessionAdmin(admin.ModelAdmin):
             try:
                 complete_session(session_id=session.pk)
             except DomainError as error:
-                self.message_user(request, f"{session.pk}: {error.message}", messages.ERROR)
+                self.message_user(request, f"Session {session.pk}: {error.message}", messages.ERROR)
             else:
                 completed += 1
         if completed:
