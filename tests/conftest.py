@@ -22,6 +22,7 @@ def pytest_configure() -> None:
     # Pages name their files as they lie in the tree: no collectstatic before a test run.
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    settings.STATIC_ROOT = None
     # The same examples in every run, however slow the machine: a failure is the code's, never the day's.
     hypothesis_settings.register_profile("suite", deadline=None, derandomize=True)
     hypothesis_settings.load_profile("suite")

@@ -34,17 +34,21 @@ class TokensSerializer(serializers.Serializer[TokenPair]):
     refresh_token = serializers.CharField()
 
 
+class BalanceField(serializers.IntegerField):
+    """The user's credits, read fresh."""
+
+    def get_attribute(self, instance: User) -> int:
+        return credits_of(instance)
+
+
 class SignedInUserSerializer(serializers.ModelSerializer[User]):
     role = serializers.ChoiceField(choices=["user", "admin"], read_only=True)
-    credits = serializers.SerializerMethodField()
+    credits = BalanceField(read_only=True)
 
     class Meta:
         model = User
         fields = ["id", "email", "name", "role", "preferred_language", "credits"]
         read_only_fields = fields
-
-    def get_credits(self, user: User) -> int:
-        return credits_of(user)
 
 
 class ProfileSerializer(SignedInUserSerializer):

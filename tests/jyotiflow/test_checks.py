@@ -1,0 +1,49 @@
+import pytest
+
+from jyotiflow.checks import check_production, check_secrets
+
+GOOD = "q7Jm0Zr4Lk9Vx2Tb8Nc5Wd1Hf6Gs3Yp0"
+
+
+def secret_faults(settings, **values):
+    settings.SECRET_KEY = settings.JWT_SECRET = GOOD
+    settings.PUBLIC_BASE_URL = "https://followups.example.test"
+    for name, value in values.items():
+        setattr(settings, name, value)
+    return [(fault.id, fault.msg) for fault in check_secrets(None)]
+
+
+def test_good_secrets_pass(settings):
+    assert secret_faults(settings) == []
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SECRET"])
+@pytest.mark.parametrize(
+    ("value", "identity"),
+    [
+        ("", "jyotiflow.E001"),
+        ("tiny", "jyotiflow.E002"),
+        ("changeme-changeme-changeme-changeme-changeme", "jyotiflow.E005"),
+        ("Your-Secret-Key-That-Is-Very-Long-Indeed-1234", "jyotiflow.E005"),
+    ],
+)
+def test_a_bad_secret_is_named(settings, name, value, identity):
+    ((found, message),) = secret_faults(settings, **{name: value})
+    assert found == identity
+    assert message.startswith(name)
+    assert not value or value not in message
+
+
+def test_a_short_secret_will_do_for_development(settings):
+    assert secret_faults(settings, JWT_SECRET="short", PUBLIC_BASE_URL="http://localhost:8000") == []
+    assert secret_faults(settings, JWT_SECRET="", PUBLIC_BASE_URL="http://localhost:8000") != []
+
+
+def test_production_needs_its_servers_named_and_debug_off(settings):
+    settings.PUBLIC_BASE_URL = "https://followups.example.test"
+    settings.DEBUG = True
+    settings.UNNAMED_SERVERS = ["REDIS_URL"]
+    assert [fault.id for fault in check_production(None)] == ["jyotiflow.E003", "jyotiflow.E004"]
+    assert check_production(None)[1].msg.startswith("REDIS_URL")
+    settings.PUBLIC_BASE_URL = "http://localhost:8000"
+    assert check_production(None) == []
