@@ -64,14 +64,14 @@ class EmailChannel(Channel):
             connection = self._connection()
             connection.send_messages([mail])
         except Exception as error:
-            outcome = _outcome_of(error, connection)
+            outcome = _outcome_of(error, connection, mail)
             self.close()
             raise outcome from None  # the original's text often holds the address
         if refusal := esp.of_recipient(mail):
             raise refusal
         if self.provider == "smtp":
             return Accepted(provider_message_id=mail.extra_headers["Message-ID"])
-        return Accepted(provider_message_id=_id_given_by_esp(mail))
+        return Accepted(provider_message_id=str(mail.anymail_status.message_id or ""))
 
     def close(self) -> None:
         """Give up this thread's connection; the next mail opens a new one."""
@@ -131,19 +131,14 @@ class EmailChannel(Channel):
         return connection
 
 
-def _outcome_of(error: Exception, connection: BaseEmailBackend | None) -> Word:
-    if isinstance(error, (ImproperlyConfigured, ImportError)):
-        return Misconfigured("configuration", "EMAIL_ESP or its ANYMAIL_* variables are not right.")
+def _outcome_of(error: Exception, connection: BaseEmailBackend | None, mail: AnymailMessage) -> Word:
     if isinstance(error, AnymailError):
-        return esp.outcome_of(error)
+        return esp.outcome_of(error, mail)
+    if isinstance(error, ImproperlyConfigured) or (connection is None and not isinstance(error, OSError)):
+        return Misconfigured(type(error).__name__, "EMAIL_ESP, its ANYMAIL_* or the SMTP_* are not right.")
     # A backend that doesn't tell how far it got may have got all the way.
     handed_over = connection is not None and getattr(connection, "handed_over", True)
     return smtp_errors.outcome_of(error, handed_over=handed_over)
-
-
-def _id_given_by_esp(mail: AnymailMessage) -> str:
-    given = getattr(getattr(mail, "anymail_status", None), "message_id", None)
-    return given if isinstance(given, str) else ""
 
 
 def _address(text: str) -> str:

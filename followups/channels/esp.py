@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from typing import Final
 
 import requests
+from anymail.backends.base import AnymailBaseBackend
 from anymail.backends.base_requests import AnymailRequestsBackend
 from anymail.exceptions import (
     AnymailAPIError,
     AnymailError,
-    AnymailInvalidAddress,
     AnymailRecipientsRefused,
-    AnymailSerializationError,
-    AnymailUnsupportedFeature,
 )
+from anymail.message import AnymailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
 from followups.channels import http
@@ -41,31 +40,33 @@ NOT_SENT: Final[Mapping[str, Verdict]] = {
 
 def prepare(connection: BaseEmailBackend) -> None:
     """Put our timeouts on an open connection to a mail service, and take its retries away."""
+    if isinstance(connection, AnymailBaseBackend):
+        # A service without metadata still gets the mail: its events are matched by message id then.
+        connection.ignore_unsupported_features = True
     if isinstance(connection, AnymailRequestsBackend):
         connection.timeout = http.timeouts()
         http.never_retry(connection.session)
 
 
-def outcome_of(error: AnymailError) -> Word:
-    """The word for an error of Anymail."""
+def outcome_of(error: AnymailError, mail: AnymailMessage) -> Word:
+    """The word for an error of Anymail, which it may also raise over an answer that says yes."""
     match error:
-        case AnymailUnsupportedFeature() | AnymailSerializationError():
-            return Misconfigured("unsupported", "The mail service can't carry our headers or metadata.")
-        case AnymailInvalidAddress():
-            return NOT_SENT["invalid"]("invalid_address")
         case AnymailRecipientsRefused():
-            return of_recipient(error.email_message) or NOT_SENT["rejected"]("rejected")
+            return of_recipient(mail) or NOT_SENT["rejected"]("rejected")
         case AnymailAPIError(response=requests.Response() as response):
             return _of_answer(response)
         case AnymailAPIError(__cause__=requests.RequestException() as cause):
             return http.outcome_of(cause)
-    return OutcomeUnknown(type(error).__name__)
+        case AnymailAPIError():
+            return OutcomeUnknown(type(error).__name__)
+    if mail.anymail_status.esp_response is not None:
+        return OutcomeUnknown(type(error).__name__)
+    return Misconfigured(type(error).__name__, "The mail service can't carry a mail of ours.")
 
 
-def of_recipient(mail: object) -> Word | None:
-    """The word for what the service said of the one recipient of a sent mail; ``None`` when it took it."""
-    states = getattr(getattr(mail, "anymail_status", None), "status", None) or set()
-    refusals = [state for state in states if state in NOT_SENT]
+def of_recipient(mail: AnymailMessage) -> Word | None:
+    """The word for what the service said of the one recipient; ``None`` when it took the mail."""
+    refusals = [state for state in mail.anymail_status.status or () if state in NOT_SENT]
     return NOT_SENT[refusals[0]](refusals[0]) if refusals else None
 
 
