@@ -6,6 +6,6 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jyotiflow.settings")
 
-from jyotiflow.body import ReadChunkedBodies  # noqa: E402 (it needs the settings named above)
+from jyotiflow.body import ReadChunkedBodies  # needs the settings named above
 
 application = ReadChunkedBodies(get_wsgi_application())

@@ -95,7 +95,7 @@ def _run() -> None:
         }
         environment = given | made
         stack.enter_context(published(LOCAL / "run.env", made))
-        password = given.get("DEMO_PASSWORD") or secrets.token_urlsafe(9)
+        password = given.get("DEMO_PASSWORD") or secrets.token_hex(8)
         _prepare(environment, demo_password=password, servers=servers.children)
         children = [*servers.children, *stack.enter_context(_app(environment, port=port))]
         with _timed("Web, worker and beat"):
