@@ -1,6 +1,7 @@
 import datetime as dt
 import uuid
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -32,7 +33,8 @@ def test_a_worked_example(user):
     refund(charge_key="f1:charge", key="f1:refund", reason="Not delivered")
     adjust(user=user, amount=-4, reason="Counted twice", key="fix")
     assert balance_of(user) == 6
-    assert [(entry.kind, entry.amount, entry.balance_after) for entry in statement_of(user)] == [
+    rows: list[Any] = list(statement_of(user))
+    assert [(row.kind, row.amount, row.balance_after) for row in rows] == [
         ("adjustment", -4, 6),
         ("refund", 3, 10),
         ("charge", 0, 7),

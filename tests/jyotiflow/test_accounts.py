@@ -138,7 +138,7 @@ def test_the_use_of_a_key_is_noted_at_most_once_a_minute(secret, django_assert_n
     long_ago = first - dt.timedelta(minutes=2)
     MachineKey.objects.update(last_used_at=long_ago)
     call(**{"X-API-Key": secret})
-    assert MachineKey.objects.get().last_used_at > long_ago
+    assert MachineKey.objects.filter(last_used_at__gt=long_ago).exists()
 
 
 def test_a_name_is_taken_once(secret):

@@ -1,5 +1,6 @@
 import json
 from io import BytesIO
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_json_objects_and_empty_bodies_are_read(raw, value):
 
 
 def test_a_chunked_body_is_given_its_length_and_never_read_past_the_bound():
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def app(environ, start_response):
         seen.update(length=environ["CONTENT_LENGTH"], body=environ["wsgi.input"].read())
@@ -78,7 +79,7 @@ def test_a_chunked_body_is_given_its_length_and_never_read_past_the_bound():
 
 
 def test_a_body_with_a_length_is_left_alone():
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def app(environ, start_response):
         seen.update(environ)

@@ -35,6 +35,7 @@ def test_completing_sets_the_time_and_the_guidance_and_announces_it(db, announce
     session.refresh_from_db()
     assert (session.status, session.guidance_summary) == ("completed", "Begin on a quiet day.")
     assert completed.completed_at == session.completed_at
+    assert session.completed_at is not None
     assert abs(now() - session.completed_at) < dt.timedelta(minutes=1)
     assert announced == [session.pk]
 
@@ -96,6 +97,7 @@ def test_a_session_that_breaks_a_rule_is_refused(db, fields, constraint):
 def test_users_read_their_own_sessions_newest_first(api, user):
     SessionFactory()
     older, newer = SessionFactory(user=user), SessionFactory(user=user, completed=True)
+    assert newer.completed_at is not None
     body = api.get("/api/user/sessions").json()
     assert (body["success"], body["count"]) == (True, 2)
     assert [row["id"] for row in body["data"]] == [newer.pk, older.pk]
