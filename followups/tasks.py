@@ -1,13 +1,14 @@
-"""Celery tasks: hints that may be lost or doubled without harm. Names are a wire contract; arguments are ids."""
+"""Celery tasks: hints that may be lost or doubled without harm. Names are a contract; arguments are ids."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
-from celery import current_app, shared_task
+from celery import shared_task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
+from celery_app import app
 from followups.services import (
     analytics,
     delivery,
@@ -45,7 +46,7 @@ def hand_over(claims: Sequence[dispatch.Claim]) -> bool:
     """Publish one task a claim; claims that can't be published go back. ``False`` when the broker is away."""
     waiting = {claim.token: claim for claim in claims}
     try:
-        with current_app.producer_or_acquire() as producer:
+        with app.producer_or_acquire() as producer:
             for token, claim in list(waiting.items()):
                 send_follow_up.apply_async(
                     (str(claim.follow_up_id), str(token)), queue=claim.channel, producer=producer, retry=False

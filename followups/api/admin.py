@@ -129,7 +129,7 @@ class TemplateViewSet(ViewSet):
         return action_answer(
             "The template is deleted."
             if is_deleted
-            else "The template is in use, so it is archived: it stays in the history and can't be scheduled any more."
+            else "The template is in use, so it is archived: kept for history, not for sale."
         )
 
 
@@ -208,7 +208,7 @@ class ScheduleViewSet(ViewSet):
         return action_answer(
             "The follow-up is queued again."
             if is_same
-            else f"It had been refunded, so a new follow-up is booked for {follow_up.credits_charged} credits.",
+            else f"It had been refunded; a new one is booked for {follow_up.credits_charged} credits.",
             followup_id=str(follow_up.pk),
         )
 

@@ -1,9 +1,9 @@
 """The phones and browsers that take a user's pushes."""
 
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
-from drf_spectacular.utils import extend_schema
 
 from followups.api.follow_ups import user_of, valid
 from followups.api.serializers import DeviceRequest, DeviceTokenRequest

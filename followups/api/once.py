@@ -14,7 +14,7 @@ IDEMPOTENCY_HEADER = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
     OpenApiParameter.HEADER,
-    description="A repeat with the same key and body within 24 hours gets the first answer and charges nothing.",
+    description="Within 24 hours a repeat with this key and body gets the first answer again.",
 )
 
 

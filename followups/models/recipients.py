@@ -102,7 +102,7 @@ class InAppMessage(models.Model):
 
 
 class SandboxMessage(models.Model):
-    """What the sandbox would have sent: the local outbox. One per follow-up, as at a provider that takes keys."""
+    """What the sandbox would have sent: the local outbox. One a follow-up, like a provider with keys."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     follow_up_id = models.UUIDField(unique=True)

@@ -137,7 +137,7 @@ class FollowUpTemplate(TemplateText):
 
 
 class TemplateVersion(TemplateText):
-    """A template's text as it was at one moment. Follow-ups are bound to a version, never to the template's text."""
+    """A template's text as it was at one moment. Follow-ups are bound to it for good."""
 
     template = models.ForeignKey(FollowUpTemplate, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()

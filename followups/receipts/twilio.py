@@ -42,7 +42,7 @@ KEPT: Final = (
 @csrf_exempt
 @require_POST
 def twilio_receipt(request: HttpRequest) -> JsonResponse:
-    """Take one status callback. Twilio signs the exact public URL with every parameter; a forgery writes nothing.
+    """Take one status callback. Twilio signs the public URL with every parameter; a forgery writes nothing.
 
     https://www.twilio.com/docs/usage/security#validating-requests
     """

@@ -29,7 +29,7 @@ class Reachability:
         if self.has_opted_out:
             return "You have switched this channel off in your preferences."
         if self.is_suppressed:
-            return "Messages to your address on this channel are stopped; renew your consent or change the address."
+            return "Messages to your address on this channel are stopped; please change the address."
         return "" if self.addresses else "We have no address of yours on this channel."
 
 

@@ -12,7 +12,7 @@ from sessions_app.services import complete_session
 
 @dataclass(frozen=True)
 class Completion:
-    """A completed session with the follow-ups planned for it; ``is_planned`` is false when that goes on later."""
+    """A completed session with the follow-ups planned for it; ``is_planned`` is false while that goes on."""
 
     session: Session
     follow_ups: list[FollowUpSchedule]

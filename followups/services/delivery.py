@@ -164,7 +164,6 @@ def settle(*, attempt_id: UUID, outcome: Outcome) -> None:
     attempt, follow_up = lock_attempt(attempt_id)
     if attempt is None or follow_up is None:
         return
-    channel = get_channel(follow_up.channel)
     match outcome:
         case Accepted():
             accept(attempt, follow_up, outcome)
@@ -180,7 +179,7 @@ def settle(*, attempt_id: UUID, outcome: Outcome) -> None:
             log.error("channel_misconfigured", channel=follow_up.channel, code=code, reason=reason)
             finish(attempt, AttemptState.NOT_PROCESSED, code=code)
             _back_to_queue(follow_up, due_at=database_now() + HALT_WAIT, code=code, counts=False)
-        case OutcomeUnknown(code=code) if channel.repeat_is_harmless:
+        case OutcomeUnknown(code=code) if may_repeat(attempt, follow_up):
             finish(attempt, AttemptState.ABANDONED, code=code)
             try_again(follow_up, code=code)
         case OutcomeUnknown(code=code):
@@ -201,6 +200,12 @@ def lock_attempt(attempt_id: UUID) -> tuple[Attempt, FollowUpSchedule] | tuple[N
     if follow_up is None or attempt is None:
         return None, None
     return attempt, follow_up
+
+
+def may_repeat(attempt: Attempt, follow_up: FollowUpSchedule) -> bool:
+    """Whether sending again shows once: so says the backend, if it's still the one that was called."""
+    channel = get_channel(follow_up.channel)
+    return channel.repeat_is_harmless and channel.provider == attempt.provider
 
 
 def finish(attempt: Attempt, state: AttemptState, *, code: str = "") -> None:
@@ -235,7 +240,7 @@ def try_again(
         reason = "The provider could not take it, however often it was tried."
         fail_follow_up(follow_up=follow_up, code=code, reason=reason, from_states=IN_FLIGHT)
         return
-    wait = backoff(follow_up.tries, retry_after=retry_after, spread=random.random())  # noqa: S311  no secret
+    wait = backoff(follow_up.tries, retry_after=retry_after, spread=random.random())
     _back_to_queue(follow_up, due_at=database_now() + wait, code=code, counts=counts)
 
 

@@ -11,7 +11,8 @@ IN_FLIGHT_LIMIT = 2_000  # claimed and unfinished; more would outlive their leas
 
 _CLAIM = """
     UPDATE follow_up_schedules AS follow_up
-       SET status = 'sending', claim_token = gen_random_uuid(), tries = tries + 1, updated_at = statement_timestamp(),
+       SET status = 'sending', claim_token = gen_random_uuid(), tries = tries + 1,
+           updated_at = statement_timestamp(),
            lease_until = statement_timestamp() + make_interval(secs => %s)
       FROM (SELECT id FROM follow_up_schedules
              WHERE status = 'pending' AND due_at <= statement_timestamp() AND channel = ANY(%s)
@@ -24,7 +25,8 @@ _CLAIM = """
 """
 _RELEASE = """
     UPDATE follow_up_schedules
-       SET status = 'pending', claim_token = NULL, lease_until = NULL, tries = tries - 1, updated_at = statement_timestamp()
+       SET status = 'pending', claim_token = NULL, lease_until = NULL, tries = tries - 1,
+           updated_at = statement_timestamp()
      WHERE status = 'sending' AND claim_token = ANY(%s)
 """
 
@@ -39,7 +41,7 @@ class Claim:
 
 
 def claim_due(*, limit: int) -> Sequence[Claim]:
-    """Claim up to ``limit`` due follow-ups. Any number of callers may run at once; the database's clock rules."""
+    """Claim up to ``limit`` due follow-ups by the database's clock. Any number may call at once."""
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,

@@ -52,7 +52,8 @@ def answer_once(*, user: User, key: str, request: object, act: Callable[[], Answ
             raise Conflict(
                 "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
             )
-        assert first.status is not None and first.body is not None  # a row is committed with its answer only
+        assert first.status is not None
+        assert first.body is not None
         return Answer(first.status, json.loads(first.body))
 
 

@@ -4,11 +4,10 @@ import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 
-from followups.channels import get_channel
 from followups.choices import AttemptState, State
 from followups.models import Attempt, FollowUpSchedule
 from followups.retries import gives_up
-from followups.services.delivery import finish, put_in_doubt, try_again
+from followups.services.delivery import finish, may_repeat, put_in_doubt, try_again
 from followups.services.withdrawing import fail_follow_up
 
 log = structlog.get_logger(__name__)
@@ -42,7 +41,7 @@ def _rescue(follow_up: FollowUpSchedule) -> None:
         follow_up.claim_token = follow_up.lease_until = None
         follow_up.save()
         log.info("lease_expired_before_gate", follow_up_id=str(follow_up.pk))
-    elif get_channel(follow_up.channel).repeat_is_harmless:
+    elif may_repeat(attempt, follow_up):
         finish(attempt, AttemptState.ABANDONED, code="lease_expired")
         try_again(follow_up, code="lease_expired")
     else:

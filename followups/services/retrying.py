@@ -20,7 +20,7 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
     """Queue a failed or waiting follow-up for this moment and return the one that will go out.
 
     One whose credits were given back is booked anew and charged at today's price, so that what is sent is
-    what is paid; raises as ``book`` then. One that was handed to the provider is never repeated: ``Conflict``.
+    what is paid; raises as ``book`` then. One that was handed over is never repeated: ``Conflict``.
     """
     follow_up = FollowUpSchedule.objects.select_for_update().filter(pk=follow_up_id).first()
     if follow_up is None:

@@ -1,4 +1,4 @@
-"""The sandbox plays a provider: what it accepted is reported delivered, then read, on the real receipt path."""
+"""The sandbox plays a provider: what it accepted is reported delivered, then read, as real ones report."""
 
 from datetime import timedelta
 

@@ -123,7 +123,7 @@ def send_now(*, user: User, session_id: str, channel: str) -> FollowUpSchedule:
 def pick_time(
     *, user: User, template: FollowUpTemplate, earliest: datetime, settings: EffectiveSettings
 ) -> datetime:
-    """The first time from ``earliest`` on that suits the template, the user's day and the user's other follow-ups.
+    """The first time from ``earliest`` on that suits the template, the user's day and their other follow-ups.
 
     Raises ``LimitReached`` when there is none within the horizon.
     """

@@ -36,7 +36,7 @@ PEOPLE = (
 )
 GUIDANCE = {
     Language.TAMIL: "தினமும் காலையில் பத்து நிமிடம் அமைதியாக அமருங்கள்; குடும்பத்துடன் பேசும் முன் மூச்சைக் கவனியுங்கள்.",
-    Language.ENGLISH: "Begin each day with ten quiet minutes, and let the new role come to you before you decide.",
+    Language.ENGLISH: "Begin each day with ten quiet minutes, and let the role come to you.",
 }
 QUESTION = {
     Language.TAMIL: "குடும்பத்தில் அமைதி நிலவ நான் என்ன செய்ய வேண்டும்?",

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db
 
 TEMPLATES = "/api/followup/admin/templates"
 SCHEDULES = "/api/followup/admin/schedules"
+NOBODYS = uuid.UUID(int=1)
 SETTINGS = "/api/followup/admin/settings"
 ANALYTICS = "/api/followup/admin/analytics"
 NEW = {
@@ -99,7 +100,7 @@ class TestTemplates:
         assert (template.name, template.version) == ("Check-in", 1)
 
     def test_unknown_ones_are_not_found(self, admin_api: APIClient, refused: Any) -> None:
-        refused(admin_api.put(f"{TEMPLATES}/{uuid.uuid4()}", {"name": "x"}, format="json"), 404)
+        refused(admin_api.put(f"{TEMPLATES}/{NOBODYS}", {"name": "x"}, format="json"), 404)
         refused(admin_api.delete(f"{TEMPLATES}/1"), 404)
 
     def test_what_was_bought_is_what_goes_out(
@@ -259,11 +260,11 @@ def test_analytics_count_what_happened(
     [
         ("get", TEMPLATES, "view_followuptemplate"),
         ("post", TEMPLATES, "add_followuptemplate"),
-        ("put", f"{TEMPLATES}/{uuid.uuid4()}", "change_followuptemplate"),
-        ("delete", f"{TEMPLATES}/{uuid.uuid4()}", "delete_followuptemplate"),
+        ("put", f"{TEMPLATES}/{NOBODYS}", "change_followuptemplate"),
+        ("delete", f"{TEMPLATES}/{NOBODYS}", "delete_followuptemplate"),
         ("get", SCHEDULES, "view_followupschedule"),
-        ("post", f"{SCHEDULES}/{uuid.uuid4()}/cancel", "change_followupschedule"),
-        ("post", f"{SCHEDULES}/{uuid.uuid4()}/retry", "change_followupschedule"),
+        ("post", f"{SCHEDULES}/{NOBODYS}/cancel", "change_followupschedule"),
+        ("post", f"{SCHEDULES}/{NOBODYS}/retry", "change_followupschedule"),
         ("get", ANALYTICS, "view_followupanalytics"),
         ("get", SETTINGS, "view_followupsetting"),
         ("put", SETTINGS, "change_followupsetting"),
