@@ -43,7 +43,8 @@ def count_segments(text: str) -> Segments:
     count, room = 1, joined
     for size in sizes:
         if size > room:
-            # A cluster longer than a whole segment has to be split after all.
-            count, room = count + max(1, -(-size // joined)), joined * max(1, -(-size // joined))
+            pieces = -(-size // joined)  # several only where one cluster is longer than a segment
+            count += pieces - (room == joined)  # a segment with nothing in it yet is the first piece's
+            room = joined * pieces
         room -= size
     return Segments(encoding, units, count, culprit)
