@@ -157,6 +157,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": "/api",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "jyotiflow.schema.document_refusals",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "PublicStatusEnum": "followups.choices.PublicStatus",
         "StateEnum": "followups.choices.State",

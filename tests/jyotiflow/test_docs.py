@@ -1,4 +1,5 @@
 import pytest
+from django.test import Client
 from django.urls import get_resolver
 
 from jyotiflow.docs import operations_by_tag, outline, published_schema
@@ -19,11 +20,21 @@ def test_anybody_can_read_the_docs_and_every_call_is_on_the_page(client, db):
     assert "//cdn" not in text
 
 
-def test_every_call_says_how_errors_look():
+def test_every_call_says_how_it_refuses():
     for path, item in published_schema()["paths"].items():
         for method, call in item.items():
-            errors = [answer for status, answer in call["responses"].items() if status >= "4"]
-            assert errors, (method, path)
+            expected = {"400"} if method == "get" or "/auth" in path or "/auto" in path else {"400", "403"}
+            assert expected <= set(call["responses"]), (method, path)
+            for status in expected:
+                schema = call["responses"][status]["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/Error"}
+
+
+def test_a_post_by_session_cookie_without_its_token_is_refused(user):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(user)
+    response = browser.post("/api/followup/devices", {}, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
 
 
 def test_operation_ids_are_unique():
