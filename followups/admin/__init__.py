@@ -1,0 +1,11 @@
+"""The admin site of the follow-ups: templates, schedules, deliveries, people, figures, settings."""
+
+from django.contrib import admin
+
+from followups.admin import analytics, deliveries, idempotency, recipients, schedules, settings, templates
+
+__all__ = ["analytics", "deliveries", "idempotency", "recipients", "schedules", "settings", "templates"]
+
+admin.site.site_header = "JyotiFlow Follow-ups"
+admin.site.site_title = "JyotiFlow Follow-ups"
+admin.site.index_title = "Administration"

@@ -1,0 +1,167 @@
+"""What was handed to providers and what they reported; the sandbox's outbox in their place."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from followups.admin.columns import NOTHING, link_to, moment_column, short_column
+from followups.admin.history import HistoryAdmin
+from followups.admin.searching import by_id
+from followups.models import Attempt, FollowUpSchedule, ProviderEvent, SandboxMessage
+
+NOTHING_WAS_SENT = _("Sandbox outbox: nothing here was really sent")
+
+
+@admin.register(Attempt)
+class AttemptAdmin(HistoryAdmin):
+    list_display = (
+        "id",
+        "follow_up_link",
+        "number",
+        "state",
+        "provider",
+        "provider_message_id",
+        "code",
+        moment_column("gate_at", _("called")),
+        moment_column("finished_at", _("finished")),
+    )
+    list_filter = ("state", "provider", "gate_at")
+    search_fields = ("provider_message_id",)
+    search_help_text = _("A whole id of an attempt, a follow-up or a provider's message.")
+    fields = (
+        "id",
+        "follow_up_link",
+        "number",
+        "state",
+        ("provider", "provider_message_id"),
+        "code",
+        "details",
+        ("gate_at", "finished_at"),
+        ("misses", "checked_at"),
+        "to_hash",
+        "body_hash",
+    )
+    readonly_fields = ("id", "follow_up_link")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Attempt], search_term: str
+    ) -> tuple[QuerySet[Attempt], bool]:
+        for word in search_term.split():
+            queryset = queryset.filter(by_id(word, uuids=["pk", "follow_up"], texts=["provider_message_id"]))
+        return queryset, False
+
+    @admin.display(description=_("follow-up"))
+    def follow_up_link(self, attempt: Attempt) -> str:
+        return link_to(FollowUpSchedule, attempt.follow_up_id, attempt.follow_up_id)
+
+
+@admin.register(ProviderEvent)
+class ProviderEventAdmin(HistoryAdmin):
+    list_display = (
+        "id",
+        "provider",
+        "kind",
+        "code",
+        "attempt_link",
+        "provider_message_id",
+        moment_column("occurred_at", _("occurred")),
+        moment_column("received_at", _("received")),
+        moment_column("applied_at", _("applied")),
+    )
+    list_filter = ("kind", "provider", ("applied_at", admin.EmptyFieldListFilter), "received_at")
+    search_fields = ("provider_message_id",)
+    search_help_text = _("A whole id of an attempt, an event or a provider's message.")
+    ordering = ("-pk",)
+    fields = (
+        ("provider", "kind", "code"),
+        "event_key",
+        "attempt_link",
+        "attempt_reference",
+        "provider_message_id",
+        ("occurred_at", "received_at", "applied_at"),
+        "raw",
+    )
+    readonly_fields = ("attempt_link",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ProviderEvent], search_term: str
+    ) -> tuple[QuerySet[ProviderEvent], bool]:
+        for word in search_term.split():
+            texts = ["provider_message_id", "event_key", "attempt_reference"]
+            queryset = queryset.filter(by_id(word, uuids=["attempt"], texts=texts))
+        return queryset, False
+
+    @admin.display(description=_("attempt"))
+    def attempt_link(self, event: ProviderEvent) -> str:
+        return link_to(Attempt, event.attempt_id, event.attempt_id)
+
+
+@admin.register(SandboxMessage)
+class SandboxMessageAdmin(HistoryAdmin):
+    list_display = (
+        short_column("subject", _("subject")),
+        "channel",
+        short_column("to", _("to"), 40),
+        "language",
+        moment_column("created_at", _("created")),
+    )
+    list_filter = ("channel", "language", "created_at")
+    search_fields = ("to", "subject")
+    search_help_text = _("A part of the address or the subject, or a whole id of a message or a follow-up.")
+    fields = (
+        ("channel", "language", "created_at"),
+        "to",
+        "follow_up",
+        "subject",
+        "body",
+        "html_as_shown",
+        "html_as_text",
+        "headers",
+        "receipts_played",
+    )
+    readonly_fields = ("follow_up", "html_as_shown", "html_as_text")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[SandboxMessage], search_term: str
+    ) -> tuple[QuerySet[SandboxMessage], bool]:
+        for word in search_term.split():
+            queryset = queryset.filter(
+                by_id(word, uuids=["pk", "follow_up_id", "attempt_id"])
+                | Q(to__icontains=word)
+                | Q(subject__icontains=word)
+            )
+        return queryset, False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "title": NOTHING_WAS_SENT})
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {**(extra_context or {}), "title": NOTHING_WAS_SENT}
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("follow-up"))
+    def follow_up(self, message: SandboxMessage) -> str:
+        return link_to(FollowUpSchedule, message.follow_up_id, message.follow_up_id)
+
+    @admin.display(description=_("HTML as shown"))
+    def html_as_shown(self, message: SandboxMessage) -> str:
+        # `sandbox` without any word: no scripts, no forms, no origin of ours for what a message holds.
+        page = '<iframe sandbox srcdoc="{}" width="720" height="600" title="{}"></iframe>'
+        return format_html(page, message.html, _("The message")) if message.html else NOTHING
+
+    @admin.display(description=_("HTML as text"))
+    def html_as_text(self, message: SandboxMessage) -> str:
+        field = '<textarea rows="12" cols="90" readonly>\n{}</textarea>'
+        return format_html(field, message.html) if message.html else NOTHING

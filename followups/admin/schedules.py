@@ -1,0 +1,280 @@
+"""Follow-ups and the plans they come from: to look at, to cancel, to try again. No row is edited by hand."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from credits.models import CreditEntry
+from followups.admin.columns import NOTHING, link_to, moment, moment_column, short_column, table
+from followups.admin.history import HistoryAdmin, HistoryInline
+from followups.admin.searching import as_uuid, by_id
+from followups.models import Attempt, FollowUpSchedule, ProviderEvent, SessionPlan, TemplateVersion
+from followups.selectors.follow_ups import words_of
+from followups.services.retrying import retry_follow_up
+from followups.services.withdrawing import cancel_follow_up
+from jyotiflow.accounts.models import User
+from jyotiflow.exceptions import DomainError
+
+
+class AttemptInline(HistoryInline):
+    model = Attempt
+    fields = readonly_fields = (
+        "number",
+        "state",
+        "provider",
+        "provider_message_id",
+        "code",
+        "gate_at",
+        "finished_at",
+    )
+    show_change_link = True
+
+
+@admin.register(FollowUpSchedule)
+class FollowUpScheduleAdmin(HistoryAdmin):
+    list_display = (
+        "reader",
+        "template",
+        "channel",
+        "status",
+        "language",
+        moment_column("scheduled_at", _("scheduled")),
+        moment_column("sent_at", _("sent")),
+        moment_column("delivered_at", _("delivered")),
+        moment_column("read_at", _("read")),
+        "credits",
+        short_column("failure_reason", _("failure reason")),
+    )
+    list_select_related = ("user", "template")
+    list_filter = ("status", "channel", "origin", "language", "scheduled_at")
+    search_fields = ("user__email",)  # shows the search box; `get_search_results` says what is searched
+    search_help_text = _(
+        "A part of the reader's email, name or phone; or the id of a follow-up, session or provider message."
+    )
+    inlines = (AttemptInline,)
+    actions = ("cancel_selected", "retry_selected")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("user", "user_email"),
+                    ("session", "origin"),
+                    ("template", "version"),
+                    ("channel", "language", "wanted_language"),
+                )
+            },
+        ),
+        (_("Message"), {"fields": ("rendered_subject", "rendered_message", "custom_variables")}),
+        (
+            _("State"),
+            {
+                "fields": (
+                    ("status", "tries", "lease_until"),
+                    ("failure_code", "failure_reason"),
+                    ("provider", "provider_message_id"),
+                )
+            },
+        ),
+        (
+            _("When"),
+            {
+                "fields": (
+                    ("scheduled_at", "due_at", "expires_at"),
+                    ("sent_at", "delivered_at", "read_at"),
+                    ("failed_at", "cancelled_at"),
+                    ("created_at", "updated_at"),
+                )
+            },
+        ),
+        (
+            _("Credits"),
+            {"fields": (("credits_charged", "credits_refunded", "refunded_at"), "ledger_entries")},
+        ),
+        (_("What the provider reported"), {"fields": ("provider_events",)}),
+    )
+    readonly_fields = (
+        "version",
+        "lease_until",
+        "rendered_subject",
+        "rendered_message",
+        "ledger_entries",
+        "provider_events",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FollowUpSchedule]:
+        # The template's texts are never shown here: what goes out is the pinned version's.
+        return super().get_queryset(request).defer("template__content", "template__tamil_content")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[FollowUpSchedule], search_term: str
+    ) -> tuple[QuerySet[FollowUpSchedule], bool]:
+        for word in search_term.split():
+            queryset = queryset.filter(pk__in=_found(word))
+        return queryset, False
+
+    @admin.display(description=_("reader"), ordering="user__email")
+    def reader(self, follow_up: FollowUpSchedule) -> str:
+        return follow_up.user.email
+
+    @admin.display(description=_("credits charged / refunded"), ordering="credits_charged")
+    def credits(self, follow_up: FollowUpSchedule) -> str:
+        return f"{follow_up.credits_charged} / {follow_up.credits_refunded}"
+
+    @admin.display(description=_("template version"))
+    def version(self, follow_up: FollowUpSchedule) -> str:
+        pinned = follow_up.template_version
+        return link_to(TemplateVersion, pinned.pk, pinned.number)
+
+    @admin.display(description=_("subject"))
+    def rendered_subject(self, follow_up: FollowUpSchedule) -> str:
+        return words_of(follow_up).subject or NOTHING
+
+    @admin.display(description=_("message"))
+    def rendered_message(self, follow_up: FollowUpSchedule) -> str:
+        return words_of(follow_up).message
+
+    @admin.display(description=_("ledger entries"))
+    def ledger_entries(self, follow_up: FollowUpSchedule) -> str:
+        entries = CreditEntry.objects.filter(idempotency_key__startswith=f"followup:{follow_up.pk}:")
+        return table(
+            [_("When"), _("Kind"), _("Amount"), _("Reason"), _("Entry")],
+            [
+                (
+                    moment(entry.created_at),
+                    entry.get_kind_display(),
+                    f"{entry.amount:+d}" if entry.amount else "0",
+                    entry.reason,
+                    link_to(CreditEntry, entry.pk, entry.idempotency_key),
+                )
+                for entry in entries.order_by("created_at")
+            ],
+        )
+
+    @admin.display(description=_("provider events"))
+    def provider_events(self, follow_up: FollowUpSchedule) -> str:
+        events = ProviderEvent.objects.filter(attempt__follow_up=follow_up).order_by("received_at", "pk")
+        return table(
+            [_("Received"), _("Kind"), _("Code"), _("Applied"), _("Event")],
+            [
+                (
+                    moment(event.received_at),
+                    event.get_kind_display(),
+                    event.code or NOTHING,
+                    moment(event.applied_at),
+                    link_to(ProviderEvent, event.pk, event.event_key),
+                )
+                for event in events.defer("raw")
+            ],
+        )
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether the actions are offered: rows can't be edited, yet they can be cancelled and retried."""
+        return request.user.has_perm("followups.change_followupschedule")
+
+    @admin.action(description=_("Cancel selected (refund by settings)"), permissions=["operate"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[FollowUpSchedule]) -> None:
+        def cancel(follow_up_id: UUID) -> str:
+            cancelled = cancel_follow_up(follow_up_id=follow_up_id)
+            return f"Cancelled; {cancelled.credits_refunded} credits given back."
+
+        self._one_by_one(request, queryset, cancel, done=str(_("cancelled")))
+
+    @admin.action(description=_("Try selected again"), permissions=["operate"])
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[FollowUpSchedule]) -> None:
+        def retry(follow_up_id: UUID) -> str:
+            queued = retry_follow_up(follow_up_id=follow_up_id)
+            if queued.pk == follow_up_id:
+                return "Queued again."
+            return f"Booked anew as {queued.pk} for {queued.credits_charged} credits."
+
+        self._one_by_one(request, queryset, retry, done=str(_("queued again")))
+
+    def _one_by_one(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[FollowUpSchedule],
+        act: Callable[[UUID], str],
+        *,
+        done: str,
+    ) -> None:
+        """Each in its own transaction, so one refusal doesn't undo the others; the record says who did it."""
+        succeeded, refusals = 0, Counter[str]()
+        for follow_up_id in list(queryset.order_by("scheduled_at", "pk").values_list("pk", flat=True)):
+            try:
+                note = act(follow_up_id)
+            except DomainError as refusal:
+                refusals[refusal.message] += 1
+            else:
+                succeeded += 1
+                self.log_change(request, FollowUpSchedule(pk=follow_up_id), note)
+        if succeeded:
+            self.message_user(request, f"{succeeded} {done}.", messages.SUCCESS)
+        for reason, count in refusals.items():
+            self.message_user(request, _("%d refused: %s") % (count, reason), messages.WARNING)
+
+
+def _found(word: str) -> QuerySet[FollowUpSchedule, Any]:
+    """The keys of the follow-ups a search word means; each way of finding is a query with its own index."""
+    people = User.objects.filter(Q(email__icontains=word) | Q(name__icontains=word) | Q(phone__contains=word))
+    follow_ups = FollowUpSchedule.objects.order_by().values("pk")
+    ways = [follow_ups.filter(provider_message_id=word), follow_ups.filter(session=word)]
+    key = as_uuid(word)
+    ways.append(follow_ups.filter(user__in=people) if key is None else follow_ups.filter(pk=key))
+    return ways[0].union(*ways[1:], all=True)
+
+
+@admin.register(SessionPlan)
+class SessionPlanAdmin(HistoryAdmin):
+    list_display = ("session_id", "reader", "booked", "skipped", moment_column("created_at", _("planned")))
+    list_select_related = ("session__user",)
+    list_filter = ("created_at",)
+    search_fields = ("session__user__email",)
+    search_help_text = _("A part of the reader's email, or a whole session id.")
+    ordering = ("-pk",)
+    fields = ("session", "reader", "created_at", "what_was_decided")
+    readonly_fields = ("reader", "what_was_decided")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[SessionPlan], search_term: str
+    ) -> tuple[QuerySet[SessionPlan], bool]:
+        for word in search_term.split():
+            queryset = queryset.filter(
+                by_id(word, texts=["session"]) | Q(session__user__email__icontains=word)
+            )
+        return queryset, False
+
+    @admin.display(description=_("reader"), ordering="session__user__email")
+    def reader(self, plan: SessionPlan) -> str:
+        return plan.session.user.email
+
+    @admin.display(description=_("booked"))
+    def booked(self, plan: SessionPlan) -> int:
+        return sum("follow_up" in decision for decision in plan.decisions)
+
+    @admin.display(description=_("skipped"))
+    def skipped(self, plan: SessionPlan) -> str:
+        return (
+            ", ".join(decision["skipped"] for decision in plan.decisions if "skipped" in decision) or NOTHING
+        )
+
+    @admin.display(description=_("decisions"))
+    def what_was_decided(self, plan: SessionPlan) -> str:
+        return table(
+            [_("Template"), _("Follow-up"), _("Skipped because of")],
+            [self._decision(decision) for decision in plan.decisions],
+        )
+
+    def _decision(self, decision: dict[str, Any]) -> tuple[object, ...]:
+        template, follow_up = decision.get("template"), decision.get("follow_up")
+        return (
+            template or NOTHING,
+            link_to(FollowUpSchedule, follow_up, follow_up),
+            decision.get("skipped", NOTHING),
+        )
