@@ -1,0 +1,201 @@
+"""Follow-ups in the admin site: what is shown of one, and the two things an operator may do."""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.utils.timezone import now
+
+from credits.selectors import balance_of, imbalances
+from followups.choices import State
+from followups.exceptions import Rejected
+from followups.models import FollowUpSchedule, SessionPlan
+from followups.services.planning import plan_session
+from followups.services.scheduling import schedule_follow_up
+from followups.services.settings import update_settings
+from jyotiflow.accounts.models import User
+from tests.factories import SessionFactory, UserFactory
+from tests.followups.conftest import ScriptedChannel
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/followups/followupschedule/"
+
+
+def act(client: Client, action: str, *follow_ups: FollowUpSchedule) -> str:
+    """What the page says after an action on these rows."""
+    form = {"action": action, "_selected_action": [row.pk for row in follow_ups]}
+    answer = client.post(LIST, form, follow=True)
+    assert answer.status_code == 200
+    return " ".join(str(message) for message in answer.context["messages"])
+
+
+def names(client: Client, **query: str) -> list[Any]:
+    return [row.pk for row in client.get(LIST, query).context["cl"].result_list]
+
+
+@pytest.fixture
+def failed(rich_user: User, make_template: Any, provider: ScriptedChannel, run_queue: Any) -> Any:
+    """A follow-up for 5 credits that the provider refused, refunded."""
+    provider.script = [Rejected("21211", "The number does not exist.")]
+    follow_up = schedule_follow_up(
+        user=rich_user, template_id=make_template(channel="email").pk, scheduled_at=now()
+    )
+    run_queue()
+    follow_up.refresh_from_db()
+    assert follow_up.status == State.FAILED
+    return follow_up
+
+
+def test_cancelling_gives_the_credits_back_and_says_how_many_were_done(
+    admin_site: Client, admin: User, follow_up: FollowUpSchedule
+) -> None:
+    assert balance_of(follow_up.user) == 95
+    assert act(admin_site, "cancel_selected", follow_up) == "1 cancelled."
+    follow_up.refresh_from_db()
+    assert (follow_up.status, follow_up.credits_refunded) == (State.CANCELLED, 5)
+    assert balance_of(follow_up.user) == 100
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id) == (admin, str(follow_up.pk))
+    assert "5 credits given back" in str(entry)
+
+
+def test_cancelling_keeps_the_credits_when_the_settings_say_so(
+    admin_site: Client, follow_up: FollowUpSchedule
+) -> None:
+    update_settings(changes={"refund_on_cancel": False})
+    assert act(admin_site, "cancel_selected", follow_up) == "1 cancelled."
+    assert balance_of(follow_up.user) == 95
+
+
+def test_a_refused_one_is_counted_with_its_reason_and_stops_no_other(
+    admin_site: Client, sent: FollowUpSchedule, make_template: Any
+) -> None:
+    update_settings(changes={"min_interval_hours": 0})
+    waiting = schedule_follow_up(user=sent.user, template_id=make_template(name="Later").pk)
+    said = act(admin_site, "cancel_selected", sent, waiting)
+    assert said == "1 cancelled. 1 refused: Only a follow-up that is still scheduled can be cancelled."
+    waiting.refresh_from_db()
+    sent.refresh_from_db()
+    assert (waiting.status, sent.status) == (State.CANCELLED, State.READ)
+
+
+def test_a_refunded_failure_is_booked_and_charged_anew(admin_site: Client, failed: FollowUpSchedule) -> None:
+    assert balance_of(failed.user) == 100
+    assert act(admin_site, "retry_selected", failed) == "1 queued again."
+    anew = FollowUpSchedule.objects.exclude(pk=failed.pk).get()
+    assert (anew.status, anew.credits_charged) == (State.PENDING, 5)
+    assert balance_of(failed.user) == 95
+    assert imbalances() == []
+    assert str(anew.pk) in str(LogEntry.objects.get())
+
+
+def test_what_went_out_is_not_tried_again(admin_site: Client, sent: FollowUpSchedule) -> None:
+    said = act(admin_site, "retry_selected", sent)
+    assert said == "1 refused: Only a follow-up that never went out can be tried again."
+    assert FollowUpSchedule.objects.count() == 1
+
+
+def test_without_credits_nothing_is_tried_again(
+    admin_site: Client, failed: FollowUpSchedule, make_template: Any
+) -> None:
+    update_settings(changes={"min_interval_hours": 0})
+    schedule_follow_up(
+        user=failed.user, template_id=make_template(name="Dear", credits_cost=100).pk, scheduled_at=now()
+    )
+    assert act(admin_site, "retry_selected", failed).startswith("1 refused: ")
+    assert balance_of(failed.user) == 0
+
+
+@pytest.mark.parametrize("action", ["cancel_selected", "retry_selected"])
+def test_looking_is_not_acting(client: Client, staff: User, follow_up: FollowUpSchedule, action: str) -> None:
+    staff.user_permissions.add(Permission.objects.get(codename="view_followupschedule"))
+    client.force_login(staff)
+    act(client, action, follow_up)
+    follow_up.refresh_from_db()
+    assert follow_up.status == State.PENDING
+    staff.user_permissions.add(Permission.objects.get(codename="change_followupschedule"))
+    assert act(client, action, follow_up).startswith("1 ")
+
+
+def test_the_list_shows_reader_state_moments_and_credits(admin_site: Client, sent: FollowUpSchedule) -> None:
+    text = admin_site.get(LIST).content.decode()
+    for shown in (sent.user.email, "Check-in", "Email", "Read", "5 / 0", f"{sent.read_at:%Y-%m-%d %H:%M}"):
+        assert shown in text, shown
+
+
+def test_a_failure_shows_its_reason_in_the_list(admin_site: Client, failed: FollowUpSchedule) -> None:
+    text = admin_site.get(LIST).content.decode()
+    assert "The number does not exist." in text
+    assert "5 / 5" in text
+
+
+def test_a_follow_up_is_found_by_its_reader_and_by_every_id(
+    admin_site: Client, sent: FollowUpSchedule, make_template: Any
+) -> None:
+    other = UserFactory(email="someone@else.test")
+    update_settings(changes={"enable_credit_charging": False})
+    session = SessionFactory(user=other, completed=True, id="reading-7")
+    theirs = schedule_follow_up(
+        user=other, template_id=make_template(name="Theirs").pk, session_id=session.pk
+    )
+    reader = sent.user
+    for word in (reader.email, reader.email[:6], reader.phone, str(sent.pk), sent.provider_message_id):
+        assert names(admin_site, q=word) == [sent.pk], word
+    for word in ("ELSE.test", "someone reading-7", "reading-7", str(theirs.pk)):
+        assert names(admin_site, q=word) == [theirs.pk], word
+    assert names(admin_site, q=f"{reader.email} reading-7") == []
+    assert names(admin_site, q="' OR 1=1 --") == []
+
+
+def test_the_list_is_filtered_by_state_channel_origin_and_language(
+    admin_site: Client, sent: FollowUpSchedule
+) -> None:
+    right = {"status": "read", "channel": "email", "origin": "manual", "language": "en"}
+    wrong = {"status": "failed", "channel": "sms", "origin": "automatic", "language": "ta"}
+    for field, value in right.items():
+        assert names(admin_site, **{f"{field}__exact": value}) == [sent.pk]
+        assert names(admin_site, **{f"{field}__exact": wrong[field]}) == []
+
+
+def test_the_page_tells_the_whole_story_of_one(admin_site: Client, sent: FollowUpSchedule) -> None:
+    text = admin_site.get(f"{LIST}{sent.pk}/change/").content.decode()
+    attempt = sent.attempts.get()
+    for shown in (
+        f"Dear {sent.user.name}, how are you?",
+        f"followup:{sent.pk}:charge",
+        "-5",
+        f"/admin/followups/attempt/{attempt.pk}/change/",
+        "Accepted",
+        f"{sent.provider_message_id}:delivered",
+        f"{sent.provider_message_id}:read",
+    ):
+        assert shown in text, shown
+
+
+def test_a_waiting_one_shows_what_would_be_sent(admin_site: Client, follow_up: FollowUpSchedule) -> None:
+    text = admin_site.get(f"{LIST}{follow_up.pk}/change/").content.decode()
+    assert f"Dear {follow_up.user.name}, how are you?" in text
+
+
+def test_texts_are_shown_and_never_run(admin_site: Client, follow_up: FollowUpSchedule) -> None:
+    User.objects.filter(pk=follow_up.user_id).update(name="<script>alert(1)</script>")
+    text = admin_site.get(f"{LIST}{follow_up.pk}/change/").content.decode()
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script>alert(1)" not in text
+
+
+def test_a_plan_s_page_shows_what_was_booked_and_what_was_skipped(
+    admin_site: Client, rich_user: User, make_template: Any
+) -> None:
+    make_template(name="First", sequence_order=1, credits_cost=90)
+    make_template(name="Second", sequence_order=2, credits_cost=90)
+    plan = plan_session(session_id=SessionFactory(user=rich_user, completed=True).pk)
+    booked = FollowUpSchedule.objects.get()
+    text = admin_site.get(f"/admin/followups/sessionplan/{plan.pk}/change/").content.decode()
+    assert f"/admin/followups/followupschedule/{booked.pk}/change/" in text
+    assert "insufficient_credits" in text
+    found = admin_site.get("/admin/followups/sessionplan/", {"q": plan.session_id}).context["cl"].result_list
+    assert list(found) == [SessionPlan.objects.get()]
