@@ -1,5 +1,7 @@
 """What other JyotiFlow services call."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -9,7 +11,6 @@ from rest_framework.views import APIView
 from followups.api.follow_ups import valid
 from followups.api.serializers import SessionCompleteRequest
 from followups.conf import channel_choices
-from followups.models import FollowUpSchedule
 from followups.services.completing import complete_and_plan
 from jyotiflow.accounts.machines import HasScope, MachineKeyAuthentication
 from jyotiflow.accounts.models import MachineKey
@@ -17,7 +18,7 @@ from jyotiflow.api import AwareDateTimeField, action_answer
 from jyotiflow.schema import action_schema, answers
 
 
-class PlannedSerializer(serializers.Serializer[FollowUpSchedule]):
+class PlannedSerializer(serializers.Serializer[Any]):
     """One planned follow-up."""
 
     followup_id = serializers.UUIDField(source="id")

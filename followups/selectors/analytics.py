@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet, Sum
@@ -89,13 +90,14 @@ def analytics_report(period: Period) -> Figures:
     }
 
 
+def _summed(figures: QuerySet[FollowUpAnalytics], *columns: str) -> list[dict[str, Any]]:
+    """One row a group of these columns, in their order, with the sums of its figures."""
+    return list(figures.values(*columns).annotate(**_SUMS).order_by(*columns))
+
+
 def _top_templates(figures: QuerySet[FollowUpAnalytics]) -> list[Figures]:
-    rows = (
-        figures.values("template_id", "template__name", "template__tamil_name")
-        .annotate(**_SUMS)
-        .filter(sent__gt=0)
-        .order_by("-sent", "template__name")[:TOP_TEMPLATES]
-    )
+    rows = _summed(figures, "template_id", "template__name", "template__tamil_name")
+    best = sorted((row for row in rows if row["sent"]), key=lambda row: (-row["sent"], row["template__name"]))
     return [
         {
             "id": row["template_id"],
@@ -105,13 +107,13 @@ def _top_templates(figures: QuerySet[FollowUpAnalytics]) -> list[Figures]:
             **rates(row["sent"], row["delivered"], row["read"]),
             "revenue": float(row["revenue"]),
         }
-        for row in rows
+        for row in best[:TOP_TEMPLATES]
     ]
 
 
 def _by_channel(figures: QuerySet[FollowUpAnalytics]) -> Mapping[str, Figures]:
-    found = {row["channel"]: row for row in figures.values("channel").annotate(**_SUMS).order_by("channel")}
-    nothing = dict.fromkeys(_SUMS, 0)
+    found = {row["channel"]: row for row in _summed(figures, "channel")}
+    nothing: dict[str, Any] = dict.fromkeys(_SUMS, 0)
     return {
         channel: {
             **{name: row[name] for name in ("sent", "delivered", "read", "failed")},
@@ -124,8 +126,7 @@ def _by_channel(figures: QuerySet[FollowUpAnalytics]) -> Mapping[str, Figures]:
 
 
 def _by_day(figures: QuerySet[FollowUpAnalytics]) -> list[Figures]:
-    rows = figures.values("date").annotate(**_SUMS).order_by("date")
-    return [{**row, "revenue": float(row["revenue"])} for row in rows]
+    return [{**row, "revenue": float(row["revenue"])} for row in _summed(figures, "date")]
 
 
 def _engagement(period: Period) -> Figures:
