@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -57,6 +58,7 @@ def running_postgres(*, home: Path, logs: Path, fast: bool) -> Iterator[tuple[Ch
 
 def _create_cluster(data: Path, *, programs: Path, fast: bool) -> None:
     """Make the data directory whole or not at all, the product's empty database in it."""
+    _require_a_named_account()
     fresh = data.with_name(f"{data.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
@@ -73,6 +75,17 @@ def _create_cluster(data: Path, *, programs: Path, fast: bool) -> None:
             shutil.rmtree(fresh, ignore_errors=True)
             raise ServerFailed(f"{command[0]} could not create the database:\n{done.stderr.strip()}")
     fresh.rename(data)
+
+
+def _require_a_named_account() -> None:
+    """initdb refuses a user number without a name, as `docker run --user 4321` makes one."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise ServerFailed(
+            f"PostgreSQL needs an account with a name and user {os.geteuid()} has none: "
+            "run as another account, or set DATABASE_URL."
+        ) from None
 
 
 def _start(data: Path, *, programs: Path, log: Path, fast: bool) -> tuple[Child, int]:

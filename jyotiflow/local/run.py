@@ -77,7 +77,7 @@ def _ignore_signals() -> None:
 
 def _run() -> None:
     os.chdir(ROOT)
-    LOGS.mkdir(parents=True, exist_ok=True)
+    LOGS.mkdir(mode=0o700, parents=True, exist_ok=True)
     given = given_environment(ROOT / ".env")
     port = web_port(given)
     busy = CannotRun("`make run` is already running in this clone: stop it first.")
