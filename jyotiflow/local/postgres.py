@@ -6,7 +6,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,7 +136,7 @@ def _end_earlier_server(data: Path) -> None:
 
 def _is_postgres_on(pid: int, data: Path) -> bool:
     """Whether process `pid` was started as a server on the directory `data`."""
-    if sys.platform == "linux":
+    if Path("/proc/self/cmdline").exists():
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:

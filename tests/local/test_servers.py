@@ -133,7 +133,8 @@ def test_a_half_made_data_directory_is_made_anew(home: Path) -> None:
 
 def test_two_clones_run_side_by_side_but_one_clone_runs_once(home: Path) -> None:
     first, second = home / "first", home / "second"
-    first.mkdir(), second.mkdir()
+    first.mkdir()
+    second.mkdir()
     with (
         local_servers(home=first, logs=first, fast=True, environment={}) as one,
         local_servers(home=second, logs=second, fast=True, environment={}) as other,
