@@ -15,6 +15,7 @@ from followups.api.serializers import (
     AdminItemSerializer,
     AdminScheduleFilters,
     AnalyticsFilters,
+    SettingsDocument,
     TemplateRequest,
     TemplateSerializer,
 )
@@ -247,7 +248,7 @@ class SettingsViewSet(ViewSet):
 
     @extend_schema(
         operation_id="admin_get_settings",
-        responses=answers(read_schema("Settings", serializers.DictField()), 401, 403),
+        responses=answers(read_schema("Settings", SettingsDocument()), 401, 403),
     )
     def read(self, request: Request) -> Response:
         """Every setting with its value in force."""
@@ -255,7 +256,7 @@ class SettingsViewSet(ViewSet):
 
     @extend_schema(
         operation_id="admin_put_settings",
-        request=serializers.DictField(),
+        request=SettingsDocument,
         responses=answers(action_schema("SettingsSaved"), 400, 401, 403),
     )
     def write(self, request: Request) -> Response:

@@ -104,7 +104,6 @@ class FollowUpViewSet(ViewSet):
         )
 
     @extend_schema(
-        operation_id="send_followup_now",
         request=None,
         parameters=[IDEMPOTENCY_HEADER],
         responses=answers(

@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from followups.choices import PublicStatus, State, TemplateType
-from followups.conf import channel_choices
+from followups.choices import PublicStatus, SettingType, State, TemplateType
+from followups.conf import SETTINGS, channel_choices
 from followups.models import TEXT_FIELDS, Device, FollowUpTemplate
 from jyotiflow.accounts.models import Language
 from jyotiflow.api import AwareDateTimeField
@@ -172,6 +172,24 @@ class TemplateRequest(StrictSerializer):
                 if name in data and data[name] is None:
                     data[name] = ""
         return super().to_internal_value(data)
+
+
+_FIELD_BY_TYPE = {
+    SettingType.BOOLEAN: serializers.BooleanField,
+    SettingType.INTEGER: serializers.IntegerField,
+    SettingType.DECIMAL: serializers.FloatField,
+    SettingType.TIME: serializers.TimeField,
+}
+
+
+class SettingsDocument(serializers.Serializer[Any]):
+    """Every setting by its key, as the schema shows it; the registry itself checks what is sent."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            setting.key: _FIELD_BY_TYPE[setting.type](required=False, help_text=setting.help)
+            for setting in SETTINGS.values()
+        }
 
 
 class ScheduleFilters(serializers.Serializer[Any]):
