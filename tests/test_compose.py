@@ -9,7 +9,7 @@ import pytest
 import yaml
 from django.conf import settings
 
-from jyotiflow.local.run import QUEUES
+from jyotiflow.local.app import QUEUES
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()

@@ -15,8 +15,8 @@ DEFAULT_PORT = 8000
 
 
 def given_environment(env_file: Path) -> dict[str, str]:
-    """The real environment, then `.env` for what it leaves unset; the same parser as the settings'."""
-    if env_file.is_file():
+    """The real environment, then `.env` for what it leaves unset: the settings' own parser and switch."""
+    if os.environ.get("ENV_FILES", "on") != "off" and env_file.is_file():
         environ.Env.read_env(str(env_file))
     return dict(os.environ)
 
