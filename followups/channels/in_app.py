@@ -1,6 +1,6 @@
 """In-app messages: our own database is the provider, so a message is delivered exactly once."""
 
-from django.db import DatabaseError, IntegrityError
+from django.db import DatabaseError, DataError, IntegrityError
 
 from followups.channels.base import Accepted, Channel, Message
 from followups.exceptions import OutcomeUnknown, Rejected
@@ -31,6 +31,8 @@ class InAppChannel(Channel):
             InAppMessage.objects.bulk_create([row], ignore_conflicts=True)
         except IntegrityError:
             raise Rejected("no_such_follow_up", "The message belongs to nobody.") from None
+        except DataError:
+            raise Rejected("unsendable", "The message holds what can't be stored.") from None
         except DatabaseError as error:
             raise OutcomeUnknown(type(error).__name__) from None
         return Accepted(delivered=True)

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import firebase_admin
@@ -80,12 +80,14 @@ class PushChannel(Channel):
 
     def send(self, message: Message) -> Accepted:
         """Send to every device; one that takes it is enough, and dead tokens are dropped."""
+        if not message.to:
+            raise _DEAD("no_device")
         app = self._firebase()
         try:
             batch = messaging.send_each([_notification(message, token) for token in message.to], app=app)
         except ValueError:
             raise Rejected("INVALID_ARGUMENT", "The push was refused as malformed.") from None
-        except FirebaseError as error:  # it could not sign in, so no device was called
+        except FirebaseError as error:  # it could not sign in
             raise word_for(error) from None
         outcomes: dict[str, Accepted | Word] = {
             token: Accepted(answer.message_id) if answer.success else word_for(answer.exception)
@@ -153,12 +155,8 @@ def _together(outcomes: Mapping[str, Accepted | Word]) -> Accepted:
     taken = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted)]
     if taken:
         return Accepted(taken[0].provider_message_id, details=_by_device(outcomes))
-    words: Sequence[Word] = [outcome for outcome in outcomes.values() if not isinstance(outcome, Accepted)]
-    for kind in _GRAVEST_FIRST:
-        for word in words:
-            if isinstance(word, kind):
-                raise word
-    raise _DEAD("no_device")
+    words = [outcome for outcome in outcomes.values() if not isinstance(outcome, Accepted)]
+    raise min(words, key=lambda word: _GRAVEST_FIRST.index(type(word)))
 
 
 def _by_device(outcomes: Mapping[str, Accepted | Word]) -> dict[str, object]:
@@ -173,7 +171,8 @@ def _by_device(outcomes: Mapping[str, Accepted | Word]) -> dict[str, object]:
 
 def _notification(message: Message, token: str) -> messaging.Message:
     tag = str(message.follow_up_id)
-    life = min(max(message.valid_for_seconds or LONGEST_LIFE, 1), LONGEST_LIFE)
+    wanted = LONGEST_LIFE if message.valid_for_seconds is None else message.valid_for_seconds
+    life = min(max(wanted, 1), LONGEST_LIFE)
     notification = messaging.Message(
         data={"follow_up_id": tag},
         notification=messaging.Notification(title=message.subject, body=message.text),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from openapi_core.validation.request.exceptions import RequestValidationError
 from werkzeug import Request, Response
+from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from tests.contracts.fcm import faults
@@ -15,9 +16,9 @@ SMS: dict[str, Any] = {"To": "+919840012345", "From": "+14155550100", "Body": "H
 
 
 def create(**fields: str) -> tuple[Request, Response]:
-    environ = EnvironBuilder(
-        PATH, method="POST", data={**SMS, **fields}, headers={"Authorization": "Basic QUM6dA=="}
-    ).get_environ()
+    data: dict[str, Any] = {**SMS, **fields}
+    signed_in = Headers({"Authorization": "Basic QUM6dA=="})
+    environ = EnvironBuilder(PATH, method="POST", data=data, headers=signed_in).get_environ()
     return Request(environ), Response(status=400)
 
 
