@@ -70,10 +70,8 @@ def automatic(rich_user: User, make_template: Any, flip: Any) -> Callable[[], Fo
 
 
 def test_every_setting_has_a_flip_test() -> None:
-    here = vars(sys.modules[__name__])
-    assert {name.removeprefix("test_flip_") for name in here if name.startswith("test_flip_")} == set(
-        SETTINGS
-    )
+    tests = [name for name in vars(sys.modules[__name__]) if name.startswith("test_flip_")]
+    assert {name.removeprefix("test_flip_") for name in tests} == set(SETTINGS)
 
 
 def test_flip_auto_followup_enabled(rich_user: User, make_template: Any, flip: Any) -> None:
