@@ -9,3 +9,4 @@ __all__ = ["analytics", "deliveries", "idempotency", "recipients", "schedules", 
 admin.site.site_header = "JyotiFlow Follow-ups"
 admin.site.site_title = "JyotiFlow Follow-ups"
 admin.site.index_title = "Administration"
+admin.site.enable_nav_sidebar = False  # the lists need the width; the index page is one click away

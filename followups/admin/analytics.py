@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from followups.admin.columns import titled_column
 from followups.admin.history import HistoryAdmin
 from followups.models import FollowUpAnalytics
 from followups.selectors.analytics import rates
@@ -14,15 +15,15 @@ class FollowUpAnalyticsAdmin(HistoryAdmin):
         "date",
         "template",
         "channel",
-        "total_sent",
-        "total_delivered",
-        "total_read",
-        "total_failed",
+        titled_column("total_sent", _("sent")),
+        titled_column("total_delivered", _("delivered")),
+        titled_column("total_read", _("read")),
+        titled_column("total_failed", _("failed")),
         "delivery_rate",
         "read_rate",
-        "credits_charged",
-        "credits_refunded",
-        "revenue_generated",
+        titled_column("credits_charged", _("charged")),
+        titled_column("credits_refunded", _("refunded")),
+        titled_column("revenue_generated", _("revenue")),
     )
     list_select_related = ("template",)
     list_filter = ("channel", "date", "template__template_type")

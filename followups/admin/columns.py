@@ -12,12 +12,16 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import localtime
 
-NOTHING = "–"
+NOTHING = "-"  # as Django shows an empty cell
 
 
 def moment(value: Any) -> str:
-    """An instant to the minute, short enough for a list of many columns."""
-    return date_format(localtime(value), "Y-m-d H:i") if value else NOTHING
+    """An instant to the minute, short enough for a list of many columns: the year only when it's another."""
+    if not value:
+        return NOTHING
+    local = localtime(value)
+    day = date_format(local, "j M" if local.year == localtime().year else "j M Y").replace(" ", "\xa0")
+    return f"{day} {local:%H:%M}"
 
 
 def moment_column(field: str, title: Any) -> Callable[[Model], str]:
@@ -26,6 +30,17 @@ def moment_column(field: str, title: Any) -> Callable[[Model], str]:
     @admin.display(description=title, ordering=field)
     def column(row: Model) -> str:
         return moment(getattr(row, field))
+
+    column.__name__ = field
+    return column
+
+
+def titled_column(field: str, title: Any) -> Callable[[Model], Any]:
+    """A sortable list column under a shorter title than the field's name."""
+
+    @admin.display(description=title, ordering=field)
+    def column(row: Model) -> Any:
+        return getattr(row, field)
 
     column.__name__ = field
     return column

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from followups.admin.columns import NOTHING, link_to, moment_column, short_column
+from followups.admin.filters import IsSetFilter
 from followups.admin.history import HistoryAdmin
 from followups.admin.searching import by_id
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent, SandboxMessage
@@ -59,6 +60,12 @@ class AttemptAdmin(HistoryAdmin):
         return link_to(FollowUpSchedule, attempt.follow_up_id, attempt.follow_up_id)
 
 
+class AppliedFilter(IsSetFilter):
+    title = _("applied")
+    parameter_name = "applied"
+    column = "applied_at"
+
+
 @admin.register(ProviderEvent)
 class ProviderEventAdmin(HistoryAdmin):
     list_display = (
@@ -72,7 +79,7 @@ class ProviderEventAdmin(HistoryAdmin):
         moment_column("received_at", _("received")),
         moment_column("applied_at", _("applied")),
     )
-    list_filter = ("kind", "provider", ("applied_at", admin.EmptyFieldListFilter), "received_at")
+    list_filter = ("kind", "provider", AppliedFilter, "received_at")
     search_fields = ("provider_message_id",)
     search_help_text = _("A whole id of an attempt, an event or a provider's message.")
     ordering = ("-pk",)

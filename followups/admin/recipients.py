@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from followups.admin.columns import NOTHING, link_to, moment_column, short_column
+from followups.admin.filters import IsSetFilter
 from followups.admin.history import HistoryAdmin, UneditableAdmin
 from followups.conf import channel_choices
 from followups.models import Device, FollowUpSchedule, InAppMessage, RecipientPreference, Suppression
@@ -63,6 +64,12 @@ class ChannelOffFilter(admin.SimpleListFilter):
         return queryset.filter(channels_off__contains=[self.value()]) if self.value() else queryset
 
 
+class PausedFilter(IsSetFilter):
+    title = _("paused at some time")
+    parameter_name = "paused"
+    column = "paused_until"
+
+
 @admin.register(RecipientPreference)
 class RecipientPreferenceAdmin(admin.ModelAdmin):
     form = PreferenceForm
@@ -75,7 +82,7 @@ class RecipientPreferenceAdmin(admin.ModelAdmin):
         moment_column("updated_at", _("changed")),
     )
     list_select_related = ("user",)
-    list_filter = (ChannelOffFilter, ("paused_until", admin.EmptyFieldListFilter))
+    list_filter = (ChannelOffFilter, PausedFilter)
     search_fields = ("user__email", "user__name")
     autocomplete_fields = ("user",)
     ordering = ("-pk",)

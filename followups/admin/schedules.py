@@ -14,7 +14,14 @@ from credits.models import CreditEntry
 from followups.admin.columns import NOTHING, link_to, moment, moment_column, short_column, table
 from followups.admin.history import HistoryAdmin, HistoryInline
 from followups.admin.searching import as_uuid, by_id
-from followups.models import Attempt, FollowUpSchedule, ProviderEvent, SessionPlan, TemplateVersion
+from followups.models import (
+    Attempt,
+    FollowUpSchedule,
+    FollowUpTemplate,
+    ProviderEvent,
+    SessionPlan,
+    TemplateVersion,
+)
 from followups.selectors.follow_ups import words_of
 from followups.services.retrying import retry_follow_up
 from followups.services.withdrawing import cancel_follow_up
@@ -25,7 +32,7 @@ from jyotiflow.exceptions import DomainError
 class AttemptInline(HistoryInline):
     model = Attempt
     fields = readonly_fields = (
-        "number",
+        "attempt",
         "state",
         "provider",
         "provider_message_id",
@@ -33,7 +40,10 @@ class AttemptInline(HistoryInline):
         "gate_at",
         "finished_at",
     )
-    show_change_link = True
+
+    @admin.display(description=_("attempt"))
+    def attempt(self, attempt: Attempt) -> str:
+        return link_to(Attempt, attempt.pk, attempt.number)
 
 
 @admin.register(FollowUpSchedule)
@@ -49,7 +59,7 @@ class FollowUpScheduleAdmin(HistoryAdmin):
         moment_column("delivered_at", _("delivered")),
         moment_column("read_at", _("read")),
         "credits",
-        short_column("failure_reason", _("failure reason")),
+        short_column("failure_reason", _("failure")),
     )
     list_select_related = ("user", "template")
     list_filter = ("status", "channel", "origin", "language", "scheduled_at")
@@ -123,7 +133,7 @@ class FollowUpScheduleAdmin(HistoryAdmin):
     def reader(self, follow_up: FollowUpSchedule) -> str:
         return follow_up.user.email
 
-    @admin.display(description=_("credits charged / refunded"), ordering="credits_charged")
+    @admin.display(description=_("credits / refund"), ordering="credits_charged")
     def credits(self, follow_up: FollowUpSchedule) -> str:
         return f"{follow_up.credits_charged} / {follow_up.credits_refunded}"
 
@@ -274,7 +284,7 @@ class SessionPlanAdmin(HistoryAdmin):
     def _decision(self, decision: dict[str, Any]) -> tuple[object, ...]:
         template, follow_up = decision.get("template"), decision.get("follow_up")
         return (
-            template or NOTHING,
+            link_to(FollowUpTemplate, template, template),
             link_to(FollowUpSchedule, follow_up, follow_up),
             decision.get("skipped", NOTHING),
         )

@@ -1,6 +1,6 @@
 """Templates and their versions. Saving and removing go through the services."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
-from followups.admin.columns import moment_column, short_column
+from followups.admin.columns import link_to, moment_column, short_column
+from followups.admin.filters import IsSetFilter
 from followups.admin.history import HistoryAdmin, HistoryInline
 from followups.linting import TEXTS, lint
 from followups.models import TEXT_FIELDS, FollowUpTemplate, TemplateVersion
@@ -84,8 +85,8 @@ class TemplateForm(forms.ModelForm):
         field_classes = dict.fromkeys(("description", "content", "tamil_content"), LinesField)
         widgets = {
             "description": forms.Textarea(attrs={"rows": 2, "cols": 80}),
-            "subject": forms.TextInput(attrs={"size": 46, **ENGLISH}),
-            "tamil_subject": forms.TextInput(attrs={"size": 46, **TAMIL}),
+            "subject": forms.TextInput(attrs={"size": 40, **ENGLISH}),
+            "tamil_subject": forms.TextInput(attrs={"size": 40, **TAMIL}),
             "content": forms.Textarea(attrs={**SIDE_BY_SIDE, **ENGLISH}),
             "tamil_content": forms.Textarea(attrs={**SIDE_BY_SIDE, **TAMIL}),
         }
@@ -112,12 +113,27 @@ class TemplateForm(forms.ModelForm):
 
 class VersionInline(HistoryInline):
     model = TemplateVersion
-    fields = readonly_fields = ("number", "subject", "tamil_subject", "created_at", "created_by")
-    show_change_link = True
+    fields = readonly_fields = ("version", "subject", "tamil_subject", "created_at", "created_by")
     verbose_name_plural = _("versions: what follow-ups were bought with")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TemplateVersion]:
         return super().get_queryset(request).select_related("created_by")
+
+    @admin.display(description=_("version"))
+    def version(self, version: TemplateVersion) -> str:
+        return link_to(TemplateVersion, version.pk, version.number)
+
+
+class AutomaticFilter(IsSetFilter):
+    title = _("automatic")
+    parameter_name = "automatic"
+    column = "sequence_order"
+
+
+class ArchivedFilter(IsSetFilter):
+    title = _("archived")
+    parameter_name = "archived"
+    column = "archived_at"
 
 
 @admin.register(FollowUpTemplate)
@@ -138,8 +154,8 @@ class FollowUpTemplateAdmin(admin.ModelAdmin):
         "is_active",
         "channel",
         "template_type",
-        ("sequence_order", admin.EmptyFieldListFilter),
-        ("archived_at", admin.EmptyFieldListFilter),
+        AutomaticFilter,
+        ArchivedFilter,
     )
     search_fields = ("name", "tamil_name", "key", "subject", "tamil_subject", "description")
     readonly_fields = ("key", "version", "archived_at", "created_at", "updated_at")
@@ -172,11 +188,14 @@ class FollowUpTemplateAdmin(admin.ModelAdmin):
         (_("Record"), {"fields": (("key", "version", "archived_at"), ("created_at", "updated_at"))}),
     )
 
+    class Media:
+        css: ClassVar = {"all": ["followups/admin.css"]}
+
     @admin.display(description=_("price"), ordering="credits_cost")
     def price(self, template: FollowUpTemplate) -> str:
         return str(_("default") if template.credits_cost is None else template.credits_cost)
 
-    @admin.display(description=_("automatic order"), ordering="sequence_order", empty_value="–")
+    @admin.display(description=_("automatic order"), ordering="sequence_order")
     def automatic_order(self, template: FollowUpTemplate) -> int | None:
         return template.sequence_order
 

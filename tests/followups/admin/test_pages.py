@@ -17,6 +17,7 @@ from followups.models import (
     Device,
     FollowUpAnalytics,
     FollowUpSchedule,
+    FollowUpTemplate,
     IdempotentAnswer,
     InAppMessage,
     ProviderEvent,
@@ -25,7 +26,9 @@ from followups.models import (
     Suppression,
     TemplateVersion,
 )
+from followups.services.templates import save_template
 from jyotiflow.accounts.models import User
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +105,28 @@ def test_lists_ask_the_database_as_often_for_many_rows_as_for_few(admin_site: Cl
     grown = {model: model._default_manager.count() >= count + 10 for model, count in rows.items()}
     assert grown == dict.fromkeys(REGISTERED, True)
     assert figures() == few
+
+
+def test_a_template_s_page_asks_as_often_for_many_versions_as_for_few(
+    admin_site: Client, make_template: Any
+) -> None:
+    template = make_template()
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert admin_site.get(page(FollowUpTemplate, "change", template.pk)).status_code == 200
+        return len(captured)
+
+    def save(number: int) -> None:
+        save_template(template=template, fields={"content": f"Text {number}"}, actor=UserFactory())
+
+    save(1)
+    queries()  # content types are looked up once a process
+    few = queries()
+    for number in range(2, 6):
+        save(number)
+    assert template.versions.count() == 6
+    assert queries() == few
 
 
 def test_staff_see_nothing_without_a_permission(client: Client, staff: User, make_rows: Any) -> None:

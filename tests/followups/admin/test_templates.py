@@ -167,6 +167,12 @@ def test_the_list_shows_names_prices_and_order(admin_site: Client, make_template
         assert shown in text, shown
     found = admin_site.get(LIST, {"q": "விலை", "channel__exact": "in_app"}).context["cl"].result_list
     assert [template.name for template in found] == ["Priced"]
+    for query in ({"automatic": "yes"}, {"archived": "no", "automatic": "yes"}, {"is_active__exact": "1"}):
+        found = admin_site.get(LIST, query).context["cl"].result_list
+        assert {template.name for template in found} >= {"Priced"}, query
+    assert not admin_site.get(LIST, {"archived": "yes"}).context["cl"].result_list
+    found = admin_site.get(LIST, {"automatic": "no"}).context["cl"].result_list
+    assert [template.name for template in found] == ["Unpriced"]
 
 
 def test_a_version_s_page_shows_both_languages(admin_site: Client, template: FollowUpTemplate) -> None:
