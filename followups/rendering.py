@@ -153,12 +153,7 @@ def render_html(text: str, values: Mapping[str, str], language: str) -> str:
 
 
 def whatsapp_variables(text: str, values: Mapping[str, str], language: str) -> dict[str, str]:
-    """The numbered values of an approved WhatsApp template: ``{"1": value, …}`` by first use in the text.
-
-    One line each, at most 1,024 characters: https://www.twilio.com/docs/content/using-variables-with-content-api
-    """
+    """The numbered values of an approved WhatsApp template: ``{"1": value, …}`` by first use in the text."""
     names = variables_in(text)
     filled = with_fallbacks(names, values, language)
-    return {
-        str(number): truncate(one_line(filled[name]), 1_024) for number, name in enumerate(names, start=1)
-    }
+    return {str(number): filled[name] for number, name in enumerate(names, start=1)}

@@ -330,6 +330,7 @@ LOGGING = {
         },
         "celery.worker.strategy": {"level": "WARNING"},  # a line per received task: +16 % CPU a task
         "celery.app.trace": {"level": "WARNING"},
+        "django_structlog.celery.receivers": {"level": "WARNING"},  # its ids still go into every other line
         "django_celery_beat": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
     },

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.core.checks import CheckMessage
 
+from followups.models import TemplateVersion
 from jyotiflow.accounts.models import User
 
 
@@ -68,6 +69,10 @@ class Channel:
     def addresses(self, user: User) -> tuple[str, ...]:
         """Where this user can be reached, as it stands now; empty when nowhere."""
         raise NotImplementedError
+
+    def can_send(self, version: TemplateVersion, language: str) -> bool:
+        """Whether the provider would take this version in this language, so that nothing else is sold."""
+        return True
 
     def send(self, message: Message) -> Accepted:
         """Hand one message to the provider.

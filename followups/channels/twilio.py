@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import requests
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Warning
 from twilio.base import values
 from twilio.http import HttpClient
 from twilio.http.response import Response
@@ -129,16 +129,16 @@ class TwilioChannel(Channel):
         return Sighting(absent=True)
 
     def check(self) -> list[CheckMessage]:
-        """The account and the sender look like what Twilio gives out."""
+        """Whether account and sender look like what Twilio gives out; it has the last word."""
         faults: list[CheckMessage] = []
         if not re.fullmatch(r"AC[0-9a-fA-F]{32}", self.account_sid):
-            faults.append(Error("TWILIO_ACCOUNT_SID is not AC and 32 hex digits.", id="followups.E010"))
+            faults.append(Warning("TWILIO_ACCOUNT_SID is not AC and 32 hex digits.", id="followups.W010"))
         if not re.fullmatch(rf"{self.sender_pattern}|MG[0-9a-fA-F]{{32}}", self.sender):
             faults.append(
-                Error(
+                Warning(
                     f"{self.sender_variable} is not a sender of this channel.",
                     hint="Use a number such as +14155550100, or the SID (MG…) of a messaging service.",
-                    id="followups.E011",
+                    id="followups.W011",
                 )
             )
         return faults

@@ -6,7 +6,9 @@ from typing import Any, Final
 from followups.channels.base import Message
 from followups.channels.twilio import TwilioChannel
 from followups.channels.twilio_errors import ERRORS
+from followups.models import TemplateVersion
 from followups.rendering import truncate
+from jyotiflow.accounts.models import Language
 
 LONGEST_VARIABLE: Final = 1_024
 
@@ -17,6 +19,11 @@ class WhatsAppChannel(TwilioChannel):
     address_prefix = "whatsapp:"
     sender_variable = "TWILIO_WHATSAPP_NUMBER"
     lists_our_text = False  # Twilio lists the approved template's words, which may differ from ours
+
+    def can_send(self, version: TemplateVersion, language: str) -> bool:
+        """Only what is approved in that language."""
+        is_tamil = language == Language.TAMIL
+        return bool(version.tamil_whatsapp_content_sid if is_tamil else version.whatsapp_content_sid)
 
     def content(self, message: Message) -> dict[str, Any]:
         """The template and its variables. Raises ``Rejected`` where none is approved for the language."""

@@ -95,9 +95,13 @@ class FollowUpSchedule(models.Model):
         verbose_name = _("follow-up")
         ordering = ["-scheduled_at", "-id"]
         indexes = [
-            models.Index(fields=["due_at", "id"], name="follow_up_due", condition=models.Q(status="pending")),
             models.Index(
-                fields=["lease_until"], name="follow_up_leased", condition=models.Q(status="sending")
+                fields=["channel", "due_at", "id"], name="follow_up_due", condition=models.Q(status="pending")
+            ),
+            models.Index(
+                fields=["channel", "lease_until"],
+                name="follow_up_leased",
+                condition=models.Q(status="sending"),
             ),
             models.Index(
                 fields=["updated_at"], name="follow_up_in_doubt", condition=models.Q(status="in_doubt")

@@ -9,6 +9,8 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
 
 from followups.channels import get_channel
 from followups.channels.base import Accepted, Channel, Message
@@ -41,12 +43,25 @@ def database_now() -> datetime:
 
 def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     """Send one claimed follow-up. A token that is stale, or was used already, does nothing."""
-    message = pass_gate(follow_up_id=follow_up_id, token=token)
-    if message is None:
+    if not begin(follow_up_id=follow_up_id, token=token):
         return
-    channel = get_channel(message.channel_name)
-    outcome = call(channel, message.message)
-    settle(attempt_id=message.message.attempt_id, outcome=outcome)
+    passed = pass_gate(follow_up_id=follow_up_id, token=token)
+    if passed is None:
+        return
+    outcome = call(get_channel(passed.channel_name), passed.message)
+    settle(attempt_id=passed.message.attempt_id, outcome=outcome)
+
+
+def begin(*, follow_up_id: UUID, token: UUID) -> bool:
+    """Count a try and renew the lease, committed before anything can go wrong; ``False`` for a void token.
+
+    Waiting in a queue is not a try; a message that brings down whoever begins it is, and is parked in time.
+    """
+    lease = timedelta(seconds=settings.FOLLOWUP_LEASE_SECONDS)
+    claimed = FollowUpSchedule.objects.filter(
+        pk=follow_up_id, status=State.SENDING, claim_token=token, lease_until__gt=Now()
+    )
+    return bool(claimed.update(tries=F("tries") + 1, lease_until=Now() + lease))
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,39 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
-IN_FLIGHT_LIMIT = 2_000  # claimed and unfinished; more would outlive their leases in the broker's queue
+# Claimed and unfinished on one channel: more would outlive their leases in the broker's queue, and a slow
+# provider's share must not become everybody's wait.
+IN_FLIGHT_LIMIT = 1_000
 
-_CLAIM = """
+_CLAIM: Final = """
+    WITH due AS MATERIALIZED (
+        SELECT found.id
+          FROM unnest(%(channels)s::text[]) AS wanted (name)
+         CROSS JOIN LATERAL (
+               SELECT id FROM follow_up_schedules
+                WHERE status = 'pending' AND channel = wanted.name AND due_at <= statement_timestamp()
+                ORDER BY due_at, id
+                LIMIT greatest(0, least(%(limit)s, %(in_flight)s - (
+                      SELECT count(*) FROM follow_up_schedules
+                       WHERE status = 'sending' AND channel = wanted.name)))
+                  FOR UPDATE SKIP LOCKED) AS found
+    )
     UPDATE follow_up_schedules AS follow_up
-       SET status = 'sending', claim_token = gen_random_uuid(), tries = tries + 1,
-           updated_at = statement_timestamp(),
-           lease_until = statement_timestamp() + make_interval(secs => %s)
-      FROM (SELECT id FROM follow_up_schedules
-             WHERE status = 'pending' AND due_at <= statement_timestamp() AND channel = ANY(%s)
-             ORDER BY due_at, id
-             LIMIT greatest(0, least(%s, %s - (SELECT count(*) FROM follow_up_schedules
-                                                WHERE status = 'sending')))
-               FOR UPDATE SKIP LOCKED) AS due
+       SET status = 'sending', claim_token = gen_random_uuid(), updated_at = statement_timestamp(),
+           lease_until = statement_timestamp() + make_interval(secs => %(lease)s)
+      FROM due
      WHERE follow_up.id = due.id
  RETURNING follow_up.id, follow_up.claim_token, follow_up.channel
 """
-_RELEASE = """
+_RELEASE: Final = """
     UPDATE follow_up_schedules
-       SET status = 'pending', claim_token = NULL, lease_until = NULL, tries = tries - 1,
-           updated_at = statement_timestamp()
+       SET status = 'pending', claim_token = NULL, lease_until = NULL, updated_at = statement_timestamp()
      WHERE status = 'sending' AND claim_token = ANY(%s)
 """
 
@@ -41,11 +49,16 @@ class Claim:
 
 
 def claim_due(*, limit: int) -> Sequence[Claim]:
-    """Claim up to ``limit`` due follow-ups by the database's clock. Any number may call at once."""
+    """Claim up to ``limit`` due follow-ups a channel by the database's clock. Any number may call at once."""
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,
-            [settings.FOLLOWUP_LEASE_SECONDS, list(settings.FOLLOWUP_CHANNELS), limit, IN_FLIGHT_LIMIT],
+            {
+                "channels": list(settings.FOLLOWUP_CHANNELS),
+                "limit": limit,
+                "in_flight": IN_FLIGHT_LIMIT,
+                "lease": settings.FOLLOWUP_LEASE_SECONDS,
+            },
         )
         return [Claim(*row) for row in cursor.fetchall()]
 

@@ -12,9 +12,10 @@ from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from credits.services import charge, lock_account
+from followups.channels import get_channel
 from followups.choices import LIVE_STATES, Origin, TemplateType
 from followups.exceptions import LimitReached, SessionNotFound, TemplateNotFound, Unreachable
-from followups.models import FollowUpSchedule, FollowUpTemplate
+from followups.models import FollowUpSchedule, FollowUpTemplate, TemplateVersion
 from followups.rendering import MAX_VALUE_LENGTH, STANDARD_VARIABLES, is_storable
 from followups.selectors.recipients import reachability
 from followups.selectors.settings import EffectiveSettings, effective_settings
@@ -160,7 +161,7 @@ def book(
         raise Unreachable(refusal, errors={"channel": [refusal]})
     version = pin_version(template=template)
     price = price_of(template, settings)
-    speaks_tamil = user.preferred_language == Language.TAMIL and bool(version.tamil_content.strip())
+    language = _language_of(version, user, template.channel)
     follow_up = FollowUpSchedule(
         id=uuid.uuid4(),
         user=user,
@@ -170,7 +171,7 @@ def book(
         template_version=version,
         channel=template.channel,
         origin=origin,
-        language=Language.TAMIL if speaks_tamil else Language.ENGLISH,
+        language=language,
         wanted_language=user.preferred_language,
         custom_variables=dict(custom_variables or {}),
         scheduled_at=scheduled_at,
@@ -194,6 +195,18 @@ def price_of(template: FollowUpTemplate, settings: EffectiveSettings) -> int:
 def serves(template: FollowUpTemplate, service_type: str) -> bool:
     """Whether a template is for this service type."""
     return not template.service_types or service_type in template.service_types
+
+
+def _language_of(version: TemplateVersion, user: User, channel: str) -> Language:
+    """The reader's language where the message exists in it, else English; else ``Unreachable``."""
+    written = [Language.ENGLISH]
+    if user.preferred_language == Language.TAMIL and version.tamil_content.strip():
+        written.insert(0, Language.TAMIL)
+    for language in written:
+        if get_channel(channel).can_send(version, language):
+            return language
+    message = "This message isn't approved by the channel's provider yet."
+    raise Unreachable(message, code="not_approved", errors={"template_id": [message]})
 
 
 def _active_templates() -> QuerySet[FollowUpTemplate]:

@@ -14,6 +14,7 @@ from followups.choices import AttemptState, ReceiptKind, State, SuppressionReaso
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from followups.models import Attempt, FollowUpSchedule, RecipientPreference, Suppression
 from followups.retries import MAX_TRIES
+from followups.services import delivery, dispatch
 from followups.services.consent import opt_out
 from followups.services.delivery import deliver
 from followups.services.dispatch import claim_due, release
@@ -95,8 +96,31 @@ def test_a_lease_too_short_for_a_call_is_not_used(
 ) -> None:
     (claim,) = claim_due(limit=10)
     FollowUpSchedule.objects.update(lease_until=now() + timedelta(seconds=20))
-    deliver(follow_up_id=claim.follow_up_id, token=claim.token)
+    assert delivery.pass_gate(follow_up_id=claim.follow_up_id, token=claim.token) is None
     assert provider.taken == []
+
+
+def test_waiting_in_a_queue_for_too_long_is_not_a_try(
+    follow_up: FollowUpSchedule, provider: ScriptedChannel, run_queue: Any
+) -> None:
+    for _ in range(MAX_TRIES + 1):
+        (claim,) = claim_due(limit=10)
+        expire_lease(follow_up)
+        deliver(follow_up_id=claim.follow_up_id, token=claim.token)
+        assert rescue_expired() == 1
+    run_queue()
+    assert (reload(follow_up).status, reload(follow_up).tries) == (State.SENT, 1)
+
+
+def test_a_slow_channel_takes_no_more_than_its_share(
+    rich_user: User, make_template: Any, provider: ScriptedChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "IN_FLIGHT_LIMIT", 2)
+    update_settings(changes={"min_interval_hours": 0})
+    for channel in ("email", "email", "email", "in_app"):
+        schedule_follow_up(user=rich_user, template_id=make_template(channel=channel).pk, scheduled_at=now())
+    claimed = sorted(claim.channel for claim in [*claim_due(limit=10), *claim_due(limit=10)])
+    assert claimed == ["email", "email", "in_app"]
 
 
 def test_the_attempt_is_written_before_the_call(
@@ -219,13 +243,17 @@ class TestRescue:
         assert reload(follow_up).status == State.IN_DOUBT
 
     def test_a_message_that_kills_every_worker_is_parked_and_refunded(
-        self, follow_up: FollowUpSchedule
+        self, follow_up: FollowUpSchedule, run_queue: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        def die(*_: Any, **__: Any) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(delivery, "render_message", die)
         for _ in range(MAX_TRIES):
-            make_due(follow_up)
-            assert len(claim_due(limit=1)) == 1
+            with pytest.raises(MemoryError):
+                run_queue()
             expire_lease(follow_up)
-            rescue_expired()
+            assert rescue_expired() == 1
         parked = reload(follow_up)
         assert (parked.status, parked.failure_code, parked.credits_refunded) == (State.FAILED, "poison", 5)
 

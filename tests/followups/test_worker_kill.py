@@ -33,6 +33,7 @@ from jyotiflow.accounts.models import User
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MESSAGES = 500
+ACCOUNT = f"AC{1:032x}"
 KILL_AFTER = 120  # accepted messages
 LEASE_SECONDS = 15  # the longest call takes 10 of them; short enough to wait for
 ROOT = Path(__file__).parents[2]
@@ -104,10 +105,10 @@ def test_kill_9_in_the_middle_of_500_sends_loses_and_doubles_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dispatch, "IN_FLIGHT_LIMIT", 100)  # so that no claim grows old in the broker's queue
+    monkeypatch.setattr(dispatch, "IN_FLIGHT_LIMIT", 60)  # so that no claim grows old in the broker's queue
     monkeypatch.setattr(settings, "FOLLOWUP_LEASE_SECONDS", LEASE_SECONDS)
     provider = CountingProvider()
-    httpserver.expect_request("/2010-04-01/Accounts/AC1/Messages.json", method="POST").respond_with_handler(
+    httpserver.expect_request(f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", method="POST").respond_with_handler(
         provider
     )
     template = make_template(channel="sms", credits_cost=0)
@@ -127,7 +128,7 @@ def test_kill_9_in_the_middle_of_500_sends_loses_and_doubles_nothing(
     environment = {
         **os.environ,
         "DATABASE_URL": database,
-        "TWILIO_ACCOUNT_SID": "AC1",
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
         "TWILIO_AUTH_TOKEN": "token",
         "TWILIO_SMS_NUMBER": "+15005550006",
         "TWILIO_API_BASE_URL": httpserver.url_for("").rstrip("/"),
@@ -143,11 +144,11 @@ def test_kill_9_in_the_middle_of_500_sends_loses_and_doubles_nothing(
         rescue_expired()
 
     with worker(environment, tmp_path / "worker.log") as victim:
-        wait_for(lambda: len(provider.taken) >= KILL_AFTER, seconds=60, step=tick)
+        wait_for(lambda: len(provider.taken) >= KILL_AFTER, seconds=240, step=tick)
         os.killpg(victim.pid, signal.SIGKILL)
     assert unfinished() > 0, "the kill came too late to prove anything"
     with worker(environment, tmp_path / "worker.log"):
-        wait_for(lambda: unfinished() == 0, seconds=60, step=tick)
+        wait_for(lambda: unfinished() == 0, seconds=240, step=tick)
 
     states = Counter(FollowUpSchedule.objects.values_list("status", flat=True))
     assert set(states) <= {State.SENT, State.IN_DOUBT}
