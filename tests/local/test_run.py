@@ -30,20 +30,16 @@ LAST_LINE = re.compile(
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for left processes in /proc")
 
 
-class LocalRun:
-    """One `python -m jyotiflow.local.run` with a home of its own."""
+class Started:
+    """A command, and every process that comes of it: they carry its mark or its web port."""
 
-    def __init__(self, home: Path, **variables: str) -> None:
-        self.home = home
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        unset = ("DATABASE_URL", "REDIS_URL", "PUBLIC_BASE_URL", "ALLOWED_HOSTS", "SECRET_KEY", "JWT_SECRET")
-        environment = {name: value for name, value in os.environ.items() if name not in unset}
+    def __init__(self, command: list[str], *, port: int, mark: Path, environment: dict[str, str]) -> None:
+        self.port = port
+        self.marks = (str(mark).encode(), b"PORT=%d\0" % port)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jyotiflow.local.run", "--home", str(home)],
+            command,
             cwd=ROOT,
-            env={**environment, "PORT": str(self.port), **variables},
+            env={**environment, "PORT": str(port)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -60,14 +56,13 @@ class LocalRun:
         raise AssertionError("".join(seen))
 
     def processes(self) -> set[int]:
-        """Every process that has this run's home or port in its environment, command line or directory."""
+        """Every process that has this run's mark or port in its environment, command line or directory."""
         found = set()
-        marks = (str(self.home).encode(), b"PORT=%d\0" % self.port)
         for place in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 where = os.readlink(place / "cwd").encode()
                 text = (place / "cmdline").read_bytes() + (place / "environ").read_bytes() + where
-                if any(mark in text for mark in marks):
+                if any(mark in text for mark in self.marks):
                     found.add(int(place.name))
         return found - {os.getpid()}
 
@@ -92,6 +87,20 @@ class LocalRun:
         self.wait_until_gone(seconds=10)
 
 
+def start_local_run(home: Path, *, port: int | None = None, **variables: str) -> Started:
+    """`python -m jyotiflow.local.run` in an environment that gives it nothing but `variables`."""
+    given = ("DATABASE_URL", "REDIS_URL", "PUBLIC_BASE_URL", "ALLOWED_HOSTS", "SECRET_KEY", "JWT_SECRET")
+    environment = {name: value for name, value in os.environ.items() if name not in given} | variables
+    command = [sys.executable, "-m", "jyotiflow.local.run", "--home", str(home)]
+    return Started(command, port=port or free_port(), mark=home, environment=environment)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """Not pytest's own directory: that one is closed to the account the servers run under."""
@@ -102,7 +111,7 @@ def home() -> Iterator[Path]:
 
 
 def test_a_run_sends_the_demo_follow_ups_and_ctrl_c_leaves_nothing(home: Path) -> None:
-    run = LocalRun(home)
+    run = start_local_run(home)
     try:
         found = LAST_LINE.match(run.line_with("Ready"))
         assert found, "the last line names the address and both sign-ins"
@@ -141,19 +150,28 @@ def test_a_run_sends_the_demo_follow_ups_and_ctrl_c_leaves_nothing(home: Path) -
         run.end()
 
 
-def test_a_killed_run_leaves_no_process_behind(home: Path) -> None:
-    run = LocalRun(home)
+def test_web_worker_and_beat_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, sys, time\n"
+        "from jyotiflow.local.app import Place, running_app\n"
+        "logs = pathlib.Path(sys.argv[1])\n"
+        "place = Place(environment=os.environ, logs=logs, port=int(os.environ['PORT']), servers=[])\n"
+        "with running_app(place):\n"
+        "    time.sleep(120)\n"
+    )
+    redis_url = os.environ["REDIS_URL"].rsplit("/", 1)[0] + "/63"  # away from what this process's tests queue
+    environment = {**os.environ, "REDIS_URL": redis_url}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    run = Started(command, port=free_port(), mark=tmp_path, environment=environment)
     try:
-        run.line_with("Demo accounts")
         deadline = time.monotonic() + 60
-        while (
-            "Listening at" not in (web_log := read(home / "logs" / "web.log"))
-            or "Booting worker" not in web_log
+        while read(tmp_path / "web.log").count("Booting worker") < 2 or "ready." not in read(
+            tmp_path / "worker.log"
         ):
             assert run.process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert len(run.processes()) > 8
+        assert len(run.processes()) == 6, "the parent, gunicorn with two workers, worker and beat"
         run.process.kill()
         assert run.wait_until_gone(seconds=15) == set()
     finally:
@@ -161,7 +179,7 @@ def test_a_killed_run_leaves_no_process_behind(home: Path) -> None:
 
 
 def test_a_step_that_fails_stops_all_and_shows_why(home: Path) -> None:
-    run = LocalRun(home, SMTP_PORT="twenty-five")
+    run = start_local_run(home, SMTP_PORT="twenty-five")
     try:
         rest, _ = run.process.communicate(timeout=60)
         assert run.process.returncode == 1
@@ -184,8 +202,8 @@ def test_a_busy_port_is_said_before_anything_is_started(home: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        port = str(other.getsockname()[1])
-        run = LocalRun(home, PORT=port)
+        port = other.getsockname()[1]
+        run = start_local_run(home, port=port)
         try:
             rest, _ = run.process.communicate(timeout=20)
             assert rest == f"Port {port} is in use: choose another, as in `PORT=9000 make run`.\n"
