@@ -8,7 +8,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from credits.selectors import balance_of
-from credits.selectors import balance_of
 from credits.services import grant
 from followups.models import Device
 from followups.services.consent import register_device
@@ -18,7 +17,6 @@ from sessions_app.models import Session
 from sessions_app.services import complete_session
 
 STARTING_CREDITS = 100
-ENOUGH_CREDITS = 50  # for the follow-ups of one more session
 PEOPLE = (
     {
         "email": "user@jyotiflow.test",
@@ -75,8 +73,6 @@ class Command(BaseCommand):
     def _drive(self, user: User) -> None:
         language = Language(user.preferred_language)
         session = Session.objects.create(user=user, service_type="life_guidance", question=QUESTION[language])
-        if balance_of(user) < ENOUGH_CREDITS:
-            grant(user=user, amount=STARTING_CREDITS, reason="Demo top-up", key=f"demo:{session.pk}")
         complete_session(session_id=session.pk, guidance_summary=GUIDANCE[language])
         follow_up = send_now(user=user, session_id=session.pk, channel="email")
         self.stdout.write(f"Session {session.pk}: follow-up {follow_up.pk} goes out now.")
