@@ -15,6 +15,7 @@ handler500 = "jyotiflow.errors.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/followups/")),
+    path("favicon.ico", RedirectView.as_view(url="/static/followups/favicon.svg")),
     path("accounts/login", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),

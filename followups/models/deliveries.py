@@ -35,7 +35,7 @@ class Attempt(models.Model):
 
     class Meta:
         db_table = "follow_up_attempts"
-        ordering = ["-gate_at"]
+        ordering = ["follow_up", "number"]  # the unique index: no sort, however long the history
         indexes = [
             models.Index(
                 fields=["provider", "provider_message_id"],

@@ -160,4 +160,4 @@ class TemplateVersion(TemplateText):
         ]
 
     def __str__(self) -> str:
-        return f"{self.template_id} v{self.number}"
+        return f"Version {self.number}"

@@ -34,7 +34,7 @@ STAFF_GROUPS: Mapping[str, Sequence[str]] = {
         "followups.add_suppression",
         "followups.change_followupschedule",
         "followups.change_followupsetting",
-        "followups.change_suppression",
+        "followups.delete_suppression",
         "followups.view_attempt",
         "followups.view_device",
         "followups.view_followupanalytics",
