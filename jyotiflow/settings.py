@@ -78,10 +78,8 @@ TEMPLATES = [
 ]
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": f"django.contrib.auth.password_validation.{rule}Validator"}
+    for rule in ("UserAttributeSimilarity", "MinimumLength", "CommonPassword", "NumericPassword")
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/followups/"
@@ -104,6 +102,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     pool={"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=20), "timeout": 10},
     connect_timeout=5,
 )
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted server must not fail the next request
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
 # Read by the checks: production must name its servers.
 UNNAMED_SERVERS = [name for name in ("DATABASE_URL", "REDIS_URL") if name not in os.environ]

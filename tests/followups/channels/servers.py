@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 HANG_UP = None  # as a reply: close the connection without one
 SILENCE = "silence"  # as a reply: say nothing and keep the connection
 
-POLITE: dict[str, str | None] = {
+
+@dataclass(frozen=True)
+class After:
+    """As a reply: the same, some seconds later."""
+
+    seconds: float
+    reply: str
+
+
+Reply = str | After | None
+
+POLITE: dict[str, Reply] = {
     "banner": "220 ready",
     "ehlo": "250 hello",
     "mail": "250 2.1.0 ok",
@@ -25,7 +36,7 @@ POLITE: dict[str, str | None] = {
 class ScriptedSMTP:
     """Answers each stage as the script says; counts connections and the mails whose final dot arrived."""
 
-    script: dict[str, str | None]
+    script: dict[str, Reply]
     connections: int = 0
     mails: list[bytes] = field(default_factory=list)
     port: int = 0
@@ -64,7 +75,7 @@ class ScriptedSMTP:
                     continue
                 if not self._reply(peer, "ehlo" if verb == "helo" else verb):
                     return
-                if verb == "data" and (self.script["data"] or "").startswith("354"):
+                if verb == "data" and self.script["data"] == POLITE["data"]:
                     mail = b"".join(iter(lambda: lines.readline(), b".\r\n"))
                     self.mails.append(mail)
                     if not self._reply(peer, "dot"):
@@ -72,6 +83,9 @@ class ScriptedSMTP:
 
     def _reply(self, peer: socket.socket, stage: str) -> bool:
         text = self.script[stage]
+        if isinstance(text, After):
+            self._over.wait(text.seconds)
+            text = text.reply
         if text is HANG_UP:
             return False
         if text == SILENCE:
@@ -90,7 +104,7 @@ class ScriptedSMTP:
 
 @contextlib.contextmanager
 def scripted_smtp(
-    script: Mapping[str, str | None] | None = None, *, tls: ssl.SSLContext | None = None
+    script: Mapping[str, Reply] | None = None, *, tls: ssl.SSLContext | None = None
 ) -> Iterator[ScriptedSMTP]:
     """A server on a port of this machine that is polite but for what the script says."""
     server = ScriptedSMTP({**POLITE, **(script or {})}, tls=tls)

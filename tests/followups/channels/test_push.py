@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from firebase_admin import messaging
-from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -226,9 +225,8 @@ def test_firebase_being_away_is_tried_later(
 
 
 def test_silence_after_the_request_is_unknown(
-    push_channel: PushChannel, httpserver: HTTPServer, settings: Settings, slow: Any
+    push_channel: PushChannel, httpserver: HTTPServer, slow: Any
 ) -> None:
-    settings.FOLLOWUP_READ_TIMEOUT_SECONDS = 0.2
     httpserver.expect_request(SEND).respond_with_handler(slow(Response()))
     with pytest.raises(OutcomeUnknown) as word:
         send(push_channel, "phone")

@@ -19,7 +19,7 @@ from followups.channels.smtp import PhasedEmailBackend
 from followups.choices import SuppressionReason
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from tests.followups.channels.conftest import SENDER, TAMIL, make_message
-from tests.followups.channels.servers import HANG_UP, SILENCE, closed_port, scripted_smtp
+from tests.followups.channels.servers import HANG_UP, POLITE, SILENCE, After, closed_port, scripted_smtp
 
 HTML = f"<p>{TAMIL}</p>"
 UNSUBSCRIBE = "https://follow.example.com/u/1-email.signature"
@@ -248,6 +248,7 @@ def test_a_server_without_starttls_is_our_misconfiguration(smtp_channel: Any) ->
         smtp_channel(server.port, security="starttls").send(make_message())
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize("stage", ["banner", "mail", "rcpt", "data"])
 @pytest.mark.parametrize("fault", [HANG_UP, SILENCE])
 def test_a_conversation_broken_before_the_last_dot_did_not_send(
@@ -260,7 +261,10 @@ def test_a_conversation_broken_before_the_last_dot_did_not_send(
 
 
 @pytest.mark.parametrize("fault", [HANG_UP, SILENCE, "what?", "250-and then\r\n"])
-def test_a_conversation_broken_after_the_last_dot_may_have_sent(smtp_channel: Any, fault: str | None) -> None:
+def test_a_conversation_broken_after_the_last_dot_may_have_sent(
+    smtp_channel: Any, settings: Settings, fault: str | None
+) -> None:
+    settings.EMAIL_TIMEOUT = 3
     with scripted_smtp({"dot": fault}) as server:
         with pytest.raises(OutcomeUnknown):
             smtp_channel(server.port).send(make_message())
@@ -281,13 +285,29 @@ def test_a_host_name_that_does_not_resolve_is_tried_later(smtp_channel: Any, set
 
 
 def test_a_slow_conversation_ends_within_its_time(smtp_channel: Any, settings: Settings) -> None:
-    settings.EMAIL_TIMEOUT = 0.4
+    settings.EMAIL_TIMEOUT = 2
     with scripted_smtp({"dot": SILENCE}) as server:
         channel = smtp_channel(server.port)
         started = time.monotonic()
         with pytest.raises(OutcomeUnknown):
             channel.send(make_message())
-        assert time.monotonic() - started < 0.8
+        assert 1.9 < time.monotonic() - started < 2.5
+
+
+def test_an_answer_may_take_longer_than_a_connection(smtp_channel: Any, settings: Settings) -> None:
+    settings.FOLLOWUP_CONNECT_TIMEOUT_SECONDS = 0.1
+    with scripted_smtp({"rcpt": After(0.2, "250 ok"), "dot": After(0.2, "250 taken")}) as server:
+        smtp_channel(server.port).send(make_message())
+        assert len(server.mails) == 1
+
+
+def test_many_slow_answers_share_one_clock(smtp_channel: Any, settings: Settings) -> None:
+    settings.EMAIL_TIMEOUT = 0.8  # of which half is for what comes before the last dot
+    slow = {stage: After(0.15, str(reply)) for stage, reply in POLITE.items()}
+    with scripted_smtp(slow) as server:
+        with pytest.raises(NotProcessed):
+            smtp_channel(server.port).send(make_message())
+        assert server.mails == []
 
 
 def test_a_thread_keeps_its_connection_and_shares_it_with_no_other(smtp_channel: Any) -> None:
@@ -308,10 +328,15 @@ def test_a_thread_keeps_its_connection_and_shares_it_with_no_other(smtp_channel:
         assert (server.connections, len(server.mails)) == (2, 4)
 
 
-def test_a_refusal_does_not_spoil_the_next_mail(smtp_channel: Any) -> None:
-    with scripted_smtp({"rcpt": "550 5.1.1 nobody"}) as server:
+@pytest.mark.parametrize(
+    ("fault", "word"), [("550 5.1.1 nobody", Rejected), ("421 bye", NotProcessed), (HANG_UP, NotProcessed)]
+)
+def test_a_mail_that_fails_does_not_spoil_the_next(
+    smtp_channel: Any, fault: str | None, word: type[Exception]
+) -> None:
+    with scripted_smtp({"rcpt": fault}) as server:
         channel = smtp_channel(server.port)
-        with pytest.raises(Rejected):
+        with pytest.raises(word):
             channel.send(make_message())
         server.script["rcpt"] = "250 ok"
         channel.send(make_message())
