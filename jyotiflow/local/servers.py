@@ -8,14 +8,20 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from jyotiflow.local.binaries import OPEN_HOME, is_open_to_all, server_account
+from jyotiflow.local.exceptions import ServerFailed
+from jyotiflow.local.locks import sole_use
 from jyotiflow.local.postgres import running_postgres
 from jyotiflow.local.processes import Child
 from jyotiflow.local.valkey import running_valkey
+
+_THROWAWAY = "jyotiflow-test-"
+_LEFTOVER_SECONDS = 60.0  # a younger one may be about to take its lock
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,10 @@ def local_servers(
 @contextlib.contextmanager
 def throwaway_servers(*, environment: Mapping[str, str] = os.environ) -> Iterator[Servers]:
     """Fast servers on an empty database that leave nothing behind, for tests."""
+    place = _open_temporary_directory()
+    _remove_leftovers(place)
     with contextlib.ExitStack() as stack:
-        home = Path(tempfile.mkdtemp(prefix="jyotiflow-test-", dir=_open_temporary_directory()))
+        home = Path(tempfile.mkdtemp(prefix=_THROWAWAY, dir=place))
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         home.chmod(0o711 if server_account() else 0o700)
         yield stack.enter_context(local_servers(home=home, logs=home, fast=True, environment=environment))
@@ -75,8 +83,17 @@ def data_home(home: Path) -> Path:
     return place
 
 
-def _open_temporary_directory() -> str | None:
-    """A place for temporary data that the server account can reach; None for Python's own choice."""
-    if server_account() is None or is_open_to_all(Path(tempfile.gettempdir())):
-        return None
-    return "/var/tmp"
+def _open_temporary_directory() -> Path:
+    """A place for temporary data that the server account can reach: Python's own choice if it can."""
+    place = Path(tempfile.gettempdir())
+    return place if server_account() is None or is_open_to_all(place) else Path("/var/tmp")
+
+
+def _remove_leftovers(place: Path) -> None:
+    """Remove our data of test runs that were killed: those whose lock no process holds."""
+    for home in place.glob(f"{_THROWAWAY}*"):
+        with contextlib.suppress(OSError, ServerFailed):
+            is_old = time.time() - home.stat().st_mtime > _LEFTOVER_SECONDS
+            if is_old and home.stat().st_uid == os.geteuid():
+                with sole_use(home / "postgres.lock", otherwise=ServerFailed("in use")):
+                    shutil.rmtree(home)

@@ -153,11 +153,13 @@ def test_a_run_sends_the_demo_follow_ups_and_ctrl_c_leaves_nothing(home: Path) -
 def test_web_worker_and_beat_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
     script = (
         "import os, pathlib, sys, time\n"
-        "from jyotiflow.local.app import Place, running_app\n"
+        "from jyotiflow.local.app import Place, require_running, running_app\n"
         "logs = pathlib.Path(sys.argv[1])\n"
         "place = Place(environment=os.environ, logs=logs, port=int(os.environ['PORT']), servers=[])\n"
-        "with running_app(place):\n"
-        "    time.sleep(120)\n"
+        "with running_app(place) as app:\n"
+        "    while True:\n"
+        "        require_running(app)\n"
+        "        time.sleep(0.1)\n"
     )
     redis_url = os.environ["REDIS_URL"].rsplit("/", 1)[0] + "/63"  # away from what this process's tests queue
     environment = {**os.environ, "REDIS_URL": redis_url}
@@ -165,12 +167,12 @@ def test_web_worker_and_beat_end_with_a_run_that_is_killed(tmp_path: Path) -> No
     run = Started(command, port=free_port(), mark=tmp_path, environment=environment)
     try:
         deadline = time.monotonic() + 60
-        while read(tmp_path / "web.log").count("Booting worker") < 2 or "ready." not in read(
-            tmp_path / "worker.log"
-        ):
-            assert run.process.poll() is None
-            assert time.monotonic() < deadline
+        web = worker = ""
+        while web.count("Booting worker") < 2 or "ready." not in worker:
+            assert run.process.poll() is None, run.process.communicate()[0]
+            assert time.monotonic() < deadline, web + worker
             time.sleep(0.05)
+            web, worker = read(tmp_path / "web.log"), read(tmp_path / "worker.log")
         assert len(run.processes()) == 6, "the parent, gunicorn with two workers, worker and beat"
         run.process.kill()
         assert run.wait_until_gone(seconds=15) == set()

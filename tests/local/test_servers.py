@@ -86,6 +86,25 @@ def test_throwaway_servers_answer_and_leave_nothing_behind() -> None:
     assert [place for place in places if place.exists()] == []
 
 
+def test_data_of_a_killed_test_run_is_removed_by_the_next_but_not_a_living_ones(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(home))
+    left, young, foreign = home / "jyotiflow-test-left", home / "jyotiflow-test-young", home / "other-left"
+    for place in (left, young, foreign):
+        place.mkdir()
+    with throwaway_servers(environment={}) as living:
+        in_use = living.children[0].log.parent
+        for place in (left, foreign, in_use):
+            os.utime(place, (0, 0))
+        with throwaway_servers(environment={"REDIS_URL": "redis://unused"}):
+            assert not left.exists()
+            assert young.exists()
+            assert foreign.exists()
+        assert answers(living)
+    assert not in_use.exists()
+
+
 def test_the_servers_listen_on_this_machine_only(home: Path) -> None:
     with throwaway_servers(environment={}) as running:
         with psycopg.connect(running.database_url) as connection:
