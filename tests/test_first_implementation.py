@@ -1,4 +1,4 @@
-"""The first implementation had 80 known faults. Each has a test named after its number, or can't exist here."""
+"""The first implementation had 80 known faults. Each has tests of its number, or can't be here."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 TESTS = Path(__file__).parent / "followups" / "first_implementation"
 FAULTS = range(1, 81)
 IMPOSSIBLE = {
-    42: "No text is written by a language model: a message holds its template's words and its variables' values.",
+    42: "No text is written by a language model: a message is its template's words and values.",
     55: "There is no database layer of our own that could lack a method: Django's is the only one.",
     56: "No SQL is rewritten on its way: parameters go to the driver beside the text, as Django sends them.",
 }

@@ -1,4 +1,4 @@
-"""Faults 76-80 of the first implementation: what people see. Its own scripts stay; our answers must serve them."""
+"""Faults 76-80 of the first implementation: what people see, and what its pages are answered."""
 
 import re
 from typing import Any
