@@ -166,7 +166,7 @@ def test_web_worker_and_beat_end_with_a_run_that_is_killed(tmp_path: Path) -> No
     command = [sys.executable, "-c", script, str(tmp_path)]
     run = Started(command, port=free_port(), mark=tmp_path, environment=environment)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         web = worker = ""
         while web.count("Booting worker") < 2 or "ready." not in worker:
             assert run.process.poll() is None, run.process.communicate()[0]
