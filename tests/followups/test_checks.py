@@ -108,7 +108,7 @@ def test_a_channels_own_faults_are_reported(settings: Settings) -> None:
         auth_token="t",
         sender="+14155550100",
     )
-    assert ids() == ["followups.E010"]
+    assert ids() == ["followups.W010"]
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ class TestContract:
     ) -> None:
         answer(build(black_hole_port), follow_up)
 
+    @pytest.mark.usefixtures("short_waits")
     def test_a_peer_that_hangs_up(
         self, build: Build, follow_up: FollowUpSchedule, broken_http_port: int
     ) -> None:
