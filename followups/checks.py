@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from followups.channels import get_channel
+from followups.services.delivery import shortest_lease
 
 TAG: Final = "followups"
 SANDBOX: Final = "followups.channels.sandbox.SandboxChannel"
@@ -36,6 +37,20 @@ def check_channels(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_half_set_providers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A provider has all of its variables or none: half of them would silently mean the sandbox."""
     return [*_smtp_faults(), *_twilio_faults()]
+
+
+@register(TAG)
+def check_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A lease outlasts the longest call, or no message would ever pass the gate."""
+    if settings.FOLLOWUP_LEASE_SECONDS > shortest_lease():
+        return []
+    return [
+        Error(
+            f"FOLLOWUP_LEASE_SECONDS must be more than {shortest_lease():.0f}.",
+            hint="It must outlast FOLLOWUP_READ_TIMEOUT_SECONDS, connecting and a margin.",
+            id="followups.E006",
+        )
+    ]
 
 
 @register(TAG)

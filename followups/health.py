@@ -69,9 +69,11 @@ class QueueCollector(Collector):
         for channel, state, count in counted:
             open_ones.add_metric([channel, state], count)
         yield open_ones
-        oldest = FollowUpSchedule.objects.filter(status=State.PENDING, due_at__lte=Now()).aggregate(
-            due_at=Min("due_at")
-        )["due_at"]
+        # Claimed ones too: a claim whose channel has no worker waits like any other.
+        waiting = FollowUpSchedule.objects.filter(
+            status__in=[State.PENDING, State.SENDING], due_at__lte=Now()
+        )
+        oldest = waiting.aggregate(due_at=Min("due_at"))["due_at"]
         yield GaugeMetricFamily(
             "followups_oldest_due_seconds",
             "How long the oldest due follow-up has been waiting.",

@@ -6,7 +6,6 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 from django.conf import settings
-from kombu.exceptions import OperationalError
 
 from celery_app import app
 from followups.services import (
@@ -52,7 +51,7 @@ def hand_over(claims: Sequence[dispatch.Claim]) -> bool:
                     (str(claim.follow_up_id), str(token)), queue=claim.channel, producer=producer, retry=False
                 )
                 del waiting[token]
-    except (OperationalError, ConnectionError, TimeoutError) as error:
+    except Exception as error:  # whatever it is: away, full, read-only
         log.error("broker_unreachable", unpublished=len(waiting), error=type(error).__name__)
         dispatch.release(tokens=list(waiting))
         return False

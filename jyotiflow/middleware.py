@@ -1,8 +1,9 @@
-"""What is refused before any view sees it."""
+"""What is refused before any view sees it, and what of a request is logged."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django_structlog.middlewares import RequestMiddleware
 
 from jyotiflow.errors import bad_request, not_found
 
@@ -19,3 +20,12 @@ class RefuseNulCharacters:
         if "%00" in request.META.get("QUERY_STRING", ""):
             return bad_request(request)
         return self.get_response(request)
+
+
+class RequestLog(RequestMiddleware):
+    """Logs a request without its query, which may name a person, and without a signed link's token."""
+
+    @staticmethod
+    def format_request(request: HttpRequest) -> str:
+        path = "/u/…" if request.path.startswith("/u/") else request.path
+        return f"{request.method} {path}"

@@ -11,6 +11,7 @@ from jyotiflow.accounts.models import Language
 from jyotiflow.api import AwareDateTimeField
 
 MAX_PRICE = 10_000  # credits
+REPORTED_YEARS = range(2000, 2101)
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -221,6 +222,9 @@ class AnalyticsFilters(serializers.Serializer[Any]):
     template = serializers.CharField(required=False, allow_blank=True, max_length=100)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in ("start_date", "end_date"):
+            if name in attrs and attrs[name].year not in REPORTED_YEARS:
+                raise serializers.ValidationError({name: ["There are no figures for that year."]})
         start, end = attrs.get("start_date"), attrs.get("end_date")
         if start and end and start > end:
             raise serializers.ValidationError({"end_date": ["The end is before the start."]})

@@ -64,7 +64,6 @@ class Channel:
     repeat_is_harmless = False
     # Question and guidance must not show in lock-screen previews or carrier logs.
     is_private = True
-    unreachable_message = "This message can't reach you on that channel."
 
     def addresses(self, user: User) -> tuple[str, ...]:
         """Where this user can be reached, as it stands now; empty when nowhere."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet, Sum
@@ -46,14 +47,19 @@ class Period:
         """The messages sent in the period."""
         condition = Q(sent_at__isnull=False)
         if self.start:
-            condition &= Q(sent_at__date__gte=self.start)
+            condition &= Q(sent_at__gte=_midnight(self.start))
         if self.end:
-            condition &= Q(sent_at__date__lte=self.end)
+            condition &= Q(sent_at__lt=_midnight(self.end) + timedelta(days=1))
         return FollowUpSchedule.objects.filter(condition & self._what())
 
     def _what(self) -> Q:
         condition = Q(channel=self.channel) if self.channel else Q()
         return condition & matching_template(self.template) if self.template else condition
+
+
+def _midnight(day: date) -> datetime:
+    """When a day of the reports begins."""
+    return datetime.combine(day, time.min, ZoneInfo(settings.FOLLOWUP_REPORT_TIME_ZONE))
 
 
 def percentage(part: int, whole: int) -> float:

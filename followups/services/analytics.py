@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
 from django.contrib.postgres.functions import TransactionNow
 from django.db import connection, transaction
 from django.db.models import Max
+from django.utils import timezone
 
-from followups.models import FollowUpAnalytics
+from followups.models import FollowUpAnalytics, FollowUpSetting
 from followups.selectors.settings import effective_settings
 
 log = structlog.get_logger(__name__)
@@ -68,7 +70,8 @@ _CHANGED_DAYS = """
 def roll_up_changed_days() -> list[date]:
     """Recompute every day with a follow-up that changed since the last roll-up; returns those days.
 
-    Does nothing while the setting ``enable_analytics`` is off; switching it on catches up.
+    A new price of a credit counts from today on. Does nothing while the setting ``enable_analytics`` is
+    off; switching it on catches up.
     """
     if not effective_settings().enable_analytics:
         return []
@@ -78,9 +81,12 @@ def roll_up_changed_days() -> list[date]:
             _CHANGED_DAYS,
             {"zone": settings.FOLLOWUP_REPORT_TIME_ZONE, "since": latest - OVERLAP if latest else None},
         )
-        days = [row[0] for row in cursor.fetchall()]
-    recompute(days=days)
-    return days
+        days = {row[0] for row in cursor.fetchall()}
+    price = FollowUpSetting.objects.filter(setting_key="revenue_per_credit")
+    if latest and price.filter(updated_at__gt=latest).exists():
+        days.add(timezone.localdate(timezone=ZoneInfo(settings.FOLLOWUP_REPORT_TIME_ZONE)))
+    recompute(days=sorted(days))
+    return sorted(days)
 
 
 def recompute(*, days: Iterable[date]) -> None:

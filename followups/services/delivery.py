@@ -75,6 +75,12 @@ class Passed:
 Outcome = Accepted | NotProcessed | Rejected | Misconfigured | OutcomeUnknown
 
 
+def shortest_lease() -> float:
+    """Seconds of a lease that the longest call and a margin take."""
+    longest_call = settings.FOLLOWUP_CONNECT_TIMEOUT_SECONDS + settings.FOLLOWUP_READ_TIMEOUT_SECONDS
+    return float(longest_call + CALL_MARGIN_SECONDS)
+
+
 @transaction.atomic
 def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
     """The point of no return: check everything that can forbid the message, then write the attempt.
@@ -88,10 +94,9 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
         .first()
     )
     moment = database_now()
-    longest_call = settings.FOLLOWUP_CONNECT_TIMEOUT_SECONDS + settings.FOLLOWUP_READ_TIMEOUT_SECONDS
     if follow_up is None or follow_up.lease_until is None:
         return None
-    if follow_up.lease_until < moment + timedelta(seconds=longest_call + CALL_MARGIN_SECONDS):
+    if follow_up.lease_until < moment + timedelta(seconds=shortest_lease()):
         return None  # too little of the lease is left for a call: the rescue puts it back
     channel = get_channel(follow_up.channel)
     reach = reachability(user=follow_up.user, channel=follow_up.channel)

@@ -92,7 +92,8 @@ def _apply(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule) 
         # The report proves that the provider took it, whatever became of our own answer.
         accept(attempt, follow_up, Accepted(provider_message_id=event.provider_message_id))
     _remember_wishes(event, kind, follow_up)
-    state = next_state(State(follow_up.status), kind)
+    bounces = attempt.events.filter(kind=ReceiptKind.BOUNCED).exclude(pk=event.pk)
+    state = next_state(State(follow_up.status), kind, has_bounced=bounces.exists())
     if state is None:
         return
     if state == State.FAILED:

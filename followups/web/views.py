@@ -86,7 +86,9 @@ class UnsubscribeView(View):
                 {
                     "language": user.preferred_language,
                     "state": state,
-                    "channel_label": CHANNEL_LABELS_IN_A_SENTENCE[user.preferred_language][wish.channel],
+                    "channel_label": CHANNEL_LABELS_IN_A_SENTENCE[user.preferred_language].get(
+                        wish.channel, CHANNEL_LABELS[wish.channel]
+                    ),
                 },
             )
 

@@ -108,9 +108,9 @@ def test_kill_9_in_the_middle_of_500_sends_loses_and_doubles_nothing(
     monkeypatch.setattr(dispatch, "IN_FLIGHT_LIMIT", 60)  # so that no claim grows old in the broker's queue
     monkeypatch.setattr(settings, "FOLLOWUP_LEASE_SECONDS", LEASE_SECONDS)
     provider = CountingProvider()
-    httpserver.expect_request(f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", method="POST").respond_with_handler(
-        provider
-    )
+    httpserver.expect_request(
+        f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", method="POST"
+    ).respond_with_handler(provider)
     template = make_template(channel="sms", credits_cost=0)
     in_force = effective_settings()
     for _ in range(MESSAGES):

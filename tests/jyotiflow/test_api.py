@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import pytest
+import structlog
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.http import Http404
@@ -295,3 +296,12 @@ def test_a_throttle_lets_through_while_redis_is_away(settings):
     with pytest.raises(RedisDown):
         cache.get("x")
     assert [allowed()[0] for _ in range(4)] == [True] * 4
+
+
+@pytest.mark.django_db
+def test_a_request_is_logged_without_query_and_link_token() -> None:
+    with structlog.testing.capture_logs() as logged:
+        Client().get("/livez?user_email=someone@example.test")
+        Client().get("/u/1-email.signature")
+    requests = [line["request"] for line in logged if "request" in line]
+    assert set(requests) == {"GET /livez", "GET /u/…"}

@@ -252,6 +252,7 @@ def test_analytics_count_what_happened(
     }.items():
         assert admin_api.get(f"{ANALYTICS}?{query}").json()["data"]["total_sent"] == sent, query
     refused(admin_api.get(f"{ANALYTICS}?start_date=yesterday"), 400, field="start_date")
+    refused(admin_api.get(f"{ANALYTICS}?end_date=9999-12-31"), 400, field="end_date")
     refused(admin_api.get(f"{ANALYTICS}?start_date={today}&end_date=2020-01-01"), 400, field="end_date")
 
 
