@@ -42,7 +42,7 @@ def check_half_set_providers(app_configs: Any, **kwargs: Any) -> list[CheckMessa
 @register(TAG)
 def check_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A lease outlasts the longest call, or no message would ever pass the gate."""
-    if settings.FOLLOWUP_LEASE_SECONDS > shortest_lease():
+    if shortest_lease() < settings.FOLLOWUP_LEASE_SECONDS:
         return []
     return [
         Error(

@@ -63,6 +63,7 @@ class Origin(models.TextChoices):
     AUTOMATIC = "automatic", _("After a session")
     MANUAL = "manual", _("Scheduled by the user")
     INSTANT = "instant", _("Sent at once by the user")
+    RETRY = "retry", _("Booked anew by staff")
 
 
 class AttemptState(models.TextChoices):

@@ -64,7 +64,7 @@ def verdict(facts: Facts) -> Go | Later | Never:
         return Never("unreachable", "The reader has no address on this channel.")
     if facts.now >= facts.expires_at:
         return Never("expired", "It could not be sent in time.")
-    if facts.origin == Origin.INSTANT:
+    if facts.origin == Origin.INSTANT and _is_on_time(facts):
         return Go()  # the reader asked for it this moment
     if facts.paused_until and facts.now < facts.paused_until:
         return Later(facts.paused_until, "paused")
@@ -78,5 +78,8 @@ def _kept_own_time(facts: Facts) -> bool:
     """The reader chose this very time, or chose quiet hours that replace the default ones."""
     if facts.own_quiet is not None:
         return True
-    late = (facts.now - facts.scheduled_at).total_seconds()
-    return facts.origin == Origin.MANUAL and late <= LATENESS_A_READER_FORGIVES
+    return facts.origin == Origin.MANUAL and _is_on_time(facts)
+
+
+def _is_on_time(facts: Facts) -> bool:
+    return (facts.now - facts.scheduled_at).total_seconds() <= LATENESS_A_READER_FORGIVES

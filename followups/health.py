@@ -8,24 +8,23 @@ from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.crypto import constant_time_compare
 from django.utils.timezone import now
-from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from followups.choices import State
 from followups.models import FollowUpSchedule
-from jyotiflow.errors import error_body
+from jyotiflow.errors import error_body, only
 from jyotiflow.health import check_health
 
 
-@require_safe
+@only("GET", "HEAD")
 def livez(request: HttpRequest) -> JsonResponse:
     """This process answers."""
     return JsonResponse({"status": "healthy", "message": "The web process answers.", "checks": {}})
 
 
-@require_safe
+@only("GET", "HEAD")
 def readyz(request: HttpRequest) -> JsonResponse:
     """Database, Redis, worker and beat are up: 200, else 503."""
     health = check_health()
@@ -41,7 +40,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     )
 
 
-@require_safe
+@only("GET", "HEAD")
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus metrics for staff, and for a scraper that bears METRICS_TOKEN."""
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")

@@ -17,5 +17,5 @@ def plan_completed_session(*, session: Session, **_: object) -> None:
     try:
         with transaction.atomic():
             plan_session(session_id=session.pk)
-    except Exception as error:  # whatever it is, the session is completed
-        log.error("planning_failed", session_id=session.pk, error=type(error).__name__, exc_info=True)
+    except Exception:  # whatever it is, the session is completed
+        log.error("planning_failed", session_id=session.pk, exc_info=True)

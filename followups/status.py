@@ -25,7 +25,7 @@ STATE_BY_RECEIPT: Final[Mapping[ReceiptKind, State]] = {
 
 # Reports that are true although they lower the rank: a mail can bounce after its server said "delivered".
 TRUE_DOWNWARD: Final = frozenset({(State.DELIVERED, ReceiptKind.BOUNCED)})
-ARRIVED: Final = frozenset({State.DELIVERED, State.READ})
+TAKEN: Final = frozenset({State.SENT, State.DELIVERED, State.READ})
 
 
 def next_state(current: State, receipt: ReceiptKind, *, has_bounced: bool = False) -> State | None:
@@ -34,11 +34,11 @@ def next_state(current: State, receipt: ReceiptKind, *, has_bounced: bool = Fals
     States only rise in rank, whatever the order reports arrive in; ``delivered`` after ``failed`` rises too
     (WhatsApp reports it), and the refund given meanwhile stands. ``has_bounced`` says that a bounce was
     reported before: then ``delivered`` is the older news. A pending one moves when a try thought lost turns
-    out to have arrived; cancelled ones don't move.
+    out to have been taken; cancelled ones don't move.
     """
     target = STATE_BY_RECEIPT.get(receipt)
     if current == State.PENDING:
-        return target if target in ARRIVED else None
+        return target if target in TAKEN else None
     if target is None or current not in RANK or (has_bounced and target == State.DELIVERED):
         return None
     if RANK[target] > RANK[current] or (current, receipt) in TRUE_DOWNWARD:

@@ -29,12 +29,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
         for channel in ("email", "sms", "whatsapp")
     ),
     path(f"{_api}devices", DeviceViewSet.as_view({"post": "register", "delete": "forget"})),
-    path(f"{_api}admin/templates", TemplateViewSet.as_view({"get": "list", "post": "create"})),
+    path(f"{_api}admin/templates", TemplateViewSet.as_view({"get": "index", "post": "create"})),
     path(
         f"{_api}admin/templates/<uuid:template_id>",
         TemplateViewSet.as_view({"put": "update", "delete": "destroy"}),
     ),
-    path(f"{_api}admin/schedules", ScheduleViewSet.as_view({"get": "list"})),
+    path(f"{_api}admin/schedules", ScheduleViewSet.as_view({"get": "index"})),
     path(f"{_api}admin/schedules/<uuid:follow_up_id>/cancel", ScheduleViewSet.as_view({"post": "cancel"})),
     path(f"{_api}admin/schedules/<uuid:follow_up_id>/retry", ScheduleViewSet.as_view({"post": "retry"})),
     path(f"{_api}admin/analytics", AnalyticsViewSet.as_view({"get": "report"})),

@@ -15,6 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from jyotiflow.errors import only
+
 METHODS = ("get", "post", "put", "patch", "delete")
 MAX_DEPTH = 6  # levels of an outline; also ends a schema that contains itself
 
@@ -41,6 +43,7 @@ class SchemaView(APIView):
         return Response(published_schema())
 
 
+@only("GET", "HEAD")
 def docs_page(request: HttpRequest) -> HttpResponse:
     """Every call by its group."""
     return render(request, "api_docs.html", {"groups": operations_by_tag(published_schema())})

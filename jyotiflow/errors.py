@@ -1,7 +1,8 @@
 """Every error as the same JSON: ``{"success": false, "message", "code", "errors"?}``."""
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +20,7 @@ from jyotiflow.exceptions import DomainError
 logger = structlog.get_logger(__name__)
 
 NON_FIELD = "non_field_errors"
+View = Callable[..., HttpResponse]
 SIGN_IN_CHALLENGE = 'Bearer realm="api"'
 
 
@@ -133,6 +135,28 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
     if _is_api(request):
         return _json(403, "You are not allowed to do this.", "permission_denied")
     return defaults.permission_denied(request, exception or PermissionDenied())
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """``CSRF_FAILURE_VIEW``: as any other 403."""
+    return permission_denied(request)
+
+
+def only(*methods: str) -> Callable[[View], View]:
+    """A view outside REST framework that takes these methods; others get 405 in JSON. Needs no CSRF token."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method not in methods:
+                refused = _json(405, f"Use {' or '.join(methods)}.", "method_not_allowed")
+                refused["Allow"] = ", ".join(methods)
+                return refused
+            return view(request, *args, **kwargs)
+
+        return csrf_exempt(guarded)
+
+    return guard
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -8,6 +8,8 @@ from typing import Any
 import environ
 import structlog
 
+from jyotiflow.logs import without_values
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -166,6 +168,7 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "x-csrftoken"]
 CORS_URLS_REGEX = r"^/api/"
+CSRF_FAILURE_VIEW = "jyotiflow.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_BASE_URL])
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
@@ -196,16 +199,14 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-CELERY_WORKER_LOG_FORMAT = "%(message)s"
 CELERY_TIMEZONE = "UTC"
-CELERY_ENABLE_UTC = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
     # An expired tick is dropped by the worker, so ticks don't pile up while no worker runs.
-    return {"task": task, "schedule": seconds, "options": {"expires": max(5.0, seconds), "queue": "default"}}
+    return {"task": task, "schedule": seconds, "options": {"expires": 900, "queue": "default"}}
 
 
 # The cadence is the code's; the admin keeps the on/off switch of each entry.
@@ -314,7 +315,7 @@ LOGGING = {
             "foreign_pre_chain": _shared_processors,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                without_values,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         }
@@ -328,8 +329,8 @@ LOGGING = {
             for name in ("twilio", "urllib3", "google", "firebase_admin", "httpx", "kombu", "amqp")
         },
         "celery.worker.strategy": {"level": "WARNING"},  # a line per received task: +16 % CPU a task
-        "celery.app.trace": {"level": "WARNING"},
-        "django_structlog.celery.receivers": {"level": "WARNING"},  # its ids still go into every other line
+        "celery.app.trace": {"level": "CRITICAL"},  # prints exceptions, values and all; see jyotiflow.logs
+        "django_structlog.celery.receivers": {"level": "CRITICAL"},  # its ids are in every other line
         "django_celery_beat": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
     },

@@ -12,6 +12,7 @@ from django.test import Client
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
+from followups.services.settings import load_default_settings
 from jyotiflow.accounts.models import User
 from tests.factories import UserFactory
 
@@ -26,6 +27,15 @@ def pytest_configure() -> None:
     # The same examples in every run, however slow the machine: a failure is the code's, never the day's.
     hypothesis_settings.register_profile("suite", deadline=None, derandomize=True)
     hypothesis_settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _default_settings(request: pytest.FixtureRequest) -> None:
+    """The settings table as every installation has it."""
+    marker = request.node.get_closest_marker("django_db")
+    if marker or {"db", "transactional_db"} & set(request.fixturenames):
+        request.getfixturevalue("transactional_db" if marker and marker.kwargs.get("transaction") else "db")
+        load_default_settings()
 
 
 @pytest.fixture(autouse=True)

@@ -163,8 +163,8 @@ class SuppressionAdmin(UneditableAdmin):
     def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
         stopped = form.cleaned_data
         suppress(
-            user=stopped["user"],
             channel=stopped["channel"],
+            address_hash=hash_address(stopped["address"]),
             reason=stopped["reason"],
             source=stopped["source"],
         )

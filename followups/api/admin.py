@@ -53,7 +53,7 @@ class TemplateViewSet(ViewSet):
 
     permission_classes = [StaffPermission]
     permissions = {
-        "list": "followups.view_followuptemplate",
+        "index": "followups.view_followuptemplate",
         "create": "followups.add_followuptemplate",
         "update": "followups.change_followuptemplate",
         "destroy": "followups.delete_followuptemplate",
@@ -66,7 +66,7 @@ class TemplateViewSet(ViewSet):
             read_schema("Templates", TemplateSerializer(many=True), counted=True), 400, 401, 403
         ),
     )
-    def list(self, request: Request) -> Response:
+    def index(self, request: Request) -> Response:
         """Every template."""
         page = paginate(request, current_templates())
         return read_answer(TemplateSerializer(page.rows, many=True).data, page.count)
@@ -92,7 +92,7 @@ class TemplateViewSet(ViewSet):
             fields=valid(TemplateRequest(data=request.data)), actor=user_of(request)
         )
         return action_answer(
-            "The template is saved.", 201, template_id=str(template.pk), warnings=list(warnings)
+            "The template is saved.", 201, template_id=str(template.pk), warnings=[*warnings]
         )
 
     @extend_schema(
@@ -117,7 +117,7 @@ class TemplateViewSet(ViewSet):
             fields=valid(TemplateRequest(data=request.data, partial=True)),
             actor=user_of(request),
         )
-        return action_answer("The template is saved.", version=template.version, warnings=list(warnings))
+        return action_answer("The template is saved.", version=template.version, warnings=[*warnings])
 
     @extend_schema(
         operation_id="admin_delete_template",
@@ -144,7 +144,7 @@ class ScheduleViewSet(ViewSet):
 
     permission_classes = [StaffPermission]
     permissions = {
-        "list": "followups.view_followupschedule",
+        "index": "followups.view_followupschedule",
         "cancel": "followups.change_followupschedule",
         "retry": "followups.change_followupschedule",
     }
@@ -156,7 +156,7 @@ class ScheduleViewSet(ViewSet):
             read_schema("Schedules", AdminItemSerializer(many=True), counted=True), 400, 401, 403
         ),
     )
-    def list(self, request: Request) -> Response:
+    def index(self, request: Request) -> Response:
         """Follow-ups, newest ``scheduled_at`` first."""
         filters = valid(AdminScheduleFilters(data=request.query_params))
         follow_ups = all_follow_ups()

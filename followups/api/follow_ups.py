@@ -95,7 +95,7 @@ class FollowUpViewSet(ViewSet):
         """Book a follow-up."""
         wanted = valid(ScheduleRequest(data=request.data))
         user = user_of(request)
-        email = wanted.pop("user_email", user.email)
+        email = wanted.pop("user_email", None) or user.email
         if email.casefold() != user.email.casefold():
             raise NotAllowed("You can schedule follow-ups for yourself only.", code="not_your_email")
         return answer(

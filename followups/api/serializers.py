@@ -11,6 +11,7 @@ from jyotiflow.accounts.models import Language
 from jyotiflow.api import AwareDateTimeField
 
 MAX_PRICE = 10_000  # credits
+PUSH_TOKEN = r"^[!-~]{1,1024}$"  # what fits the index that keeps tokens unique
 REPORTED_YEARS = range(2000, 2101)
 
 
@@ -37,11 +38,11 @@ class ScheduleRequest(StrictSerializer):
     refusals = {"credits_to_charge": "The price is the template's; leave this out."}
 
     template_id = serializers.UUIDField()
-    channel = serializers.CharField(required=False, max_length=20)
+    channel = serializers.CharField(required=False, allow_null=True, max_length=20)
     session_id = serializers.CharField(required=False, allow_null=True, max_length=255)
     scheduled_at = AwareDateTimeField(required=False, allow_null=True)
-    user_email = serializers.EmailField(required=False)
-    custom_variables = serializers.DictField(required=False)
+    user_email = serializers.EmailField(required=False, allow_null=True)
+    custom_variables = serializers.DictField(required=False, allow_null=True)
 
 
 class ItemSerializer(serializers.Serializer[Any]):
@@ -80,14 +81,14 @@ class AdminItemSerializer(ItemSerializer):
 class DeviceRequest(StrictSerializer):
     """A phone or browser that takes pushes."""
 
-    token = serializers.CharField(max_length=4096)
+    token = serializers.RegexField(PUSH_TOKEN)
     platform = serializers.ChoiceField(Device.Platform.choices)
 
 
 class DeviceTokenRequest(StrictSerializer):
     """A push token to forget."""
 
-    token = serializers.CharField(max_length=4096)
+    token = serializers.RegexField(PUSH_TOKEN)
     platform = serializers.ChoiceField(Device.Platform.choices, required=False)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from anymail.exceptions import AnymailError
 from anymail.message import AnymailMessage
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
@@ -100,6 +100,8 @@ class EmailChannel(Channel):
                     id="followups.E021",
                 )
             )
+        elif settings.EMAIL_ESP:
+            faults += _service_faults()
         if settings.SMTP_SECURITY not in SECURITIES:
             faults.append(
                 Error("SMTP_SECURITY is none of " + ", ".join(SECURITIES) + ".", id="followups.E022")
@@ -129,6 +131,25 @@ class EmailChannel(Channel):
         if connection.open():
             esp.prepare(connection)
         return connection
+
+
+def _service_faults() -> list[CheckMessage]:
+    """What Anymail itself finds missing: a key, or a library the service's backend needs."""
+    faults: list[CheckMessage] = []
+    try:
+        get_connection()
+    except (ImproperlyConfigured, ImportError) as error:
+        text = " ".join(str(error).split())
+        faults.append(Error(f"EMAIL_ESP={settings.EMAIL_ESP} can't be used: {text}", id="followups.E023"))
+    if not settings.ANYMAIL.get("WEBHOOK_SECRET"):
+        faults.append(
+            Warning(
+                "ANYMAIL_WEBHOOK_SECRET is not set, so delivery events of the mail service are refused.",
+                hint="Set user:password and put the same into the webhook's URL at the service.",
+                id="followups.W024",
+            )
+        )
+    return faults
 
 
 def _outcome_of(error: Exception, connection: BaseEmailBackend | None, mail: AnymailMessage) -> Word:

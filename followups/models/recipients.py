@@ -66,7 +66,7 @@ class Device(models.Model):
         WEB = "web", _("Web")
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="devices")
-    token = models.CharField(max_length=4096, unique=True)
+    token = models.CharField(max_length=1024, unique=True)
     platform = models.CharField(max_length=10, choices=Platform)
     created_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField(auto_now=True)

@@ -57,6 +57,9 @@ class FollowUpSchedule(models.Model):
     template_version = models.ForeignKey(TemplateVersion, on_delete=models.PROTECT, related_name="+")
     channel = models.CharField(max_length=20, choices=channel_choices)
     origin = models.CharField(max_length=20, choices=Origin, default=Origin.MANUAL)
+    retry_of = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="retried_as"
+    )
     language = models.CharField(max_length=8, choices=Language, help_text=_("The language it is sent in."))
     wanted_language = models.CharField(
         max_length=8, choices=Language, help_text=_("The language its reader prefers.")

@@ -4,7 +4,7 @@ import uuid
 
 import pgtrigger
 from django.conf import settings
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -101,7 +101,10 @@ class FollowUpTemplate(TemplateText):
         help_text=_("Place in the automatic sequence after a session; empty: not automatic."),
     )
     delay_hours = models.PositiveIntegerField(
-        default=24, db_default=24, help_text=_("Least hours after the session.")
+        default=24,
+        db_default=24,
+        validators=[MaxValueValidator(24 * 90)],
+        help_text=_("Least hours after the session."),
     )
     local_time = models.TimeField(
         null=True, blank=True, help_text=_("Time of day in the user's zone; empty: exactly after the delay.")

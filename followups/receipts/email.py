@@ -7,13 +7,11 @@ from typing import Any, Final
 from anymail.exceptions import AnymailWebhookValidationFailure
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from followups.choices import ReceiptKind, SuppressionReason
 from followups.receipts.answers import acknowledged, forbidden
 from followups.services.receipts import Receipt, record_receipt
-from jyotiflow.errors import error_body
+from jyotiflow.errors import error_body, only
 
 # https://anymail.dev/en/stable/sending/tracking/#normalized-tracking-event
 KIND_BY_EVENT: Final[Mapping[str, ReceiptKind]] = {
@@ -42,14 +40,16 @@ MACHINES: Final = (
     "bot",
     "crawler",
 )
+BARE_AGENTS: Final = frozenset({"mozilla/5.0"})  # Apple Mail Privacy Protection says just this
+# What services call a bounce that may pass: Postmark's Type, SES' bounceType, Mailgun's severity.
+PASSING_BOUNCES: Final = frozenset({"softbounce", "transient", "temporary", "undetermined", "dnserror"})
 REASONS: Final = {
     "bounced": "The mailbox does not exist or refuses mail.",
     "rejected": "The email service refused the message.",
 }
 
 
-@csrf_exempt
-@require_POST
+@only("POST")
 def email_receipt(request: HttpRequest, esp: str) -> JsonResponse:
     """Take one call of the configured service. Without the shared secret a forgery writes nothing.
 
@@ -76,7 +76,7 @@ def receipt_of(esp: str, event: Any) -> Receipt:
     """One Anymail tracking event in our words."""
     kind = KIND_BY_EVENT.get(event.event_type, ReceiptKind.OTHER)
     agent = (event.user_agent or "").lower()
-    if kind == ReceiptKind.READ and any(machine in agent for machine in MACHINES):
+    if kind == ReceiptKind.READ and (agent in BARE_AGENTS or any(machine in agent for machine in MACHINES)):
         kind = ReceiptKind.MACHINE_OPEN
     # Services that give their events no id are told apart by message, kind and time.
     key = event.event_id or f"{event.message_id}:{event.event_type}:{event.timestamp}"
@@ -88,10 +88,23 @@ def receipt_of(esp: str, event: Any) -> Receipt:
         provider_message_id=str(event.message_id or ""),
         code=str(event.reject_reason or "")[:50],
         reason=REASONS.get(event.event_type, "The email service could not deliver it."),
-        suppress=SUPPRESSED_BY_EVENT.get(event.event_type),
+        suppress=None if _may_pass(event) else SUPPRESSED_BY_EVENT.get(event.event_type),
         occurred_at=event.timestamp,
         raw={"event_type": event.event_type, "reject_reason": event.reject_reason},
     )
+
+
+def _may_pass(event: Any) -> bool:
+    """Whether a bounce is one of a full mailbox or a busy server, not of a wrong address."""
+    raw = event.esp_event if isinstance(event.esp_event, dict) else {}
+    inner = raw.get("event-data") or raw.get("bounce") or {}
+    words = {
+        str(place.get(name, "")).lower()
+        for place in (raw, inner)
+        if isinstance(place, dict)
+        for name in ("Type", "bounceType", "severity")
+    }
+    return bool(words & PASSING_BOUNCES)
 
 
 def _tracking_view(esp: str) -> Any:

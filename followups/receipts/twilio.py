@@ -6,14 +6,13 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.utils.crypto import constant_time_compare
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 from twilio.request_validator import RequestValidator
 
 from followups.channels.twilio_errors import delivery_fault
 from followups.choices import ReceiptKind
 from followups.receipts.answers import acknowledged, forbidden, is_too_large
 from followups.services.receipts import Receipt, record_receipt
+from jyotiflow.errors import only
 
 # https://www.twilio.com/docs/messaging/api/message-resource#message-status-values
 KIND_BY_STATUS: Final[Mapping[str, ReceiptKind]] = {
@@ -39,8 +38,7 @@ KEPT: Final = (
 )
 
 
-@csrf_exempt
-@require_POST
+@only("POST")
 def twilio_receipt(request: HttpRequest) -> JsonResponse:
     """Take one status callback. Twilio signs the public URL with every parameter; a forgery writes nothing.
 

@@ -48,13 +48,12 @@ def effective_settings() -> EffectiveSettings:
     values: dict[str, SettingValue] = {}
     for field in fields(EffectiveSettings):
         setting = SETTINGS[field.name]
-        values[setting.key] = setting.default
-        if setting.key in stored:
-            try:
-                values[setting.key] = setting.parse(stored[setting.key])
-            except ValueError:
+        try:
+            values[setting.key] = setting.parse(stored[setting.key])
+        except (KeyError, ValueError):
+            if setting.key in stored:
                 log.error("setting_unreadable", key=setting.key)
-                values[setting.key] = setting.default if setting.safe is None else setting.safe
+            values[setting.key] = setting.default if setting.safe is None else setting.safe
     return EffectiveSettings(**values)  # type: ignore[arg-type]  # the registry's types match the fields'
 
 

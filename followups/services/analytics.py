@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-import structlog
 from django.conf import settings
 from django.contrib.postgres.functions import TransactionNow
 from django.db import connection, transaction
@@ -14,9 +13,7 @@ from django.utils import timezone
 from followups.models import FollowUpAnalytics, FollowUpSetting
 from followups.selectors.settings import effective_settings
 
-log = structlog.get_logger(__name__)
-
-OVERLAP = timedelta(minutes=5)  # a transaction open at the last roll-up may have stamped its rows before it
+OVERLAP = timedelta(minutes=15)  # rows stamped by a slow clock, or by a transaction open at the last roll-up
 _ONE_AT_A_TIME = 7_240_119  # advisory lock: two roll-ups of one day would only repeat the work
 
 # A message counts on the day it was sent, a failure that was never sent on the day it failed, a charge or a
@@ -49,7 +46,7 @@ _RECOMPUTE = """
            (id, date, template_id, channel, total_sent, total_delivered, total_read, total_failed,
             credits_charged, credits_refunded, revenue_generated, created_at, updated_at)
     SELECT gen_random_uuid(), day, template_id, channel, sum(sent), sum(delivered), sum(read), sum(failed),
-           sum(charged), sum(refunded), sum(kept) * %(rate)s, clock_timestamp(), clock_timestamp()
+           sum(charged), sum(refunded), sum(kept) * %(rate)s, now(), now()
       FROM facts, bounds GROUP BY day, template_id, channel
         ON CONFLICT (date, template_id, channel) DO UPDATE
        SET total_sent = excluded.total_sent, total_delivered = excluded.total_delivered,
@@ -89,13 +86,17 @@ def roll_up_changed_days() -> list[date]:
     return sorted(days)
 
 
+@transaction.atomic
 def recompute(*, days: Iterable[date]) -> None:
-    """Recompute the figures of these days (in the report's time zone) from the follow-ups themselves."""
+    """Recompute the figures of these days (in the report's time zone) from the follow-ups themselves.
+
+    All days or none: the newest row tells the next roll-up where this one ended.
+    """
     rate = effective_settings().revenue_per_credit
-    for day in days:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
-            cursor.execute(_RECOMPUTE, {"day": day, "zone": settings.FOLLOWUP_REPORT_TIME_ZONE, "rate": rate})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
+        for day in days:
+            zone = settings.FOLLOWUP_REPORT_TIME_ZONE
+            cursor.execute(_RECOMPUTE, {"day": day, "zone": zone, "rate": rate})
             # What no longer has a fact behind it.
             FollowUpAnalytics.objects.filter(date=day, updated_at__lt=TransactionNow()).delete()
-        log.debug("day_recomputed", day=day.isoformat())

@@ -2,10 +2,8 @@
 
 from django.db import transaction
 
-from followups.channels import get_channel
 from followups.choices import SuppressionReason
 from followups.models import Device, RecipientPreference, Suppression
-from followups.selectors.recipients import hash_address
 from jyotiflow.accounts.models import User
 
 
@@ -19,14 +17,13 @@ def opt_out(*, user: User, channel: str) -> None:
         preference.save(update_fields=["channels_off", "updated_at"])
 
 
-def suppress(*, user: User, channel: str, reason: SuppressionReason, source: str) -> None:
-    """Stop writing to the user's present address on a channel. The first reason stands."""
-    for address in get_channel(channel).addresses(user):
-        Suppression.objects.get_or_create(
-            channel=channel,
-            address_hash=hash_address(address),
-            defaults={"reason": reason, "source": source[:100]},
-        )
+def suppress(*, channel: str, address_hash: str, reason: SuppressionReason, source: str) -> None:
+    """Stop writing to an address on a channel: the one that was written to. The first reason stands."""
+    Suppression.objects.get_or_create(
+        channel=channel,
+        address_hash=address_hash,
+        defaults={"reason": reason, "source": source[:100]},
+    )
 
 
 def register_device(*, user: User, token: str, platform: str) -> Device:

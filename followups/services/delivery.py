@@ -2,9 +2,10 @@
 
 import hashlib
 import random
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
@@ -29,6 +30,7 @@ from followups.services.withdrawing import fail_follow_up
 log = structlog.get_logger(__name__)
 
 IN_FLIGHT = (State.SENDING, State.IN_DOUBT)
+LONGEST_GATE_SECONDS = 5  # from beginning to the socket; a worker slower than that was frozen
 CALL_MARGIN_SECONDS = 5  # between the end of the longest call and the end of the lease
 
 
@@ -43,25 +45,35 @@ def database_now() -> datetime:
 
 def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     """Send one claimed follow-up. A token that is stale, or was used already, does nothing."""
-    if not begin(follow_up_id=follow_up_id, token=token):
+    own_token = begin(follow_up_id=follow_up_id, token=token)
+    if own_token is None:
         return
-    passed = pass_gate(follow_up_id=follow_up_id, token=token)
+    began = time.monotonic()
+    passed = pass_gate(follow_up_id=follow_up_id, token=own_token)
     if passed is None:
         return
-    outcome = call(get_channel(passed.channel_name), passed.message)
+    if time.monotonic() - began > LONGEST_GATE_SECONDS:
+        # This worker was frozen: others may have acted on the expired lease. Nothing was sent, for certain.
+        outcome: Outcome = NotProcessed("stale_gate", counts=False)
+    else:
+        outcome = call(get_channel(passed.channel_name), passed.message)
     settle(attempt_id=passed.message.attempt_id, outcome=outcome)
 
 
-def begin(*, follow_up_id: UUID, token: UUID) -> bool:
-    """Count a try and renew the lease, committed before anything can go wrong; ``False`` for a void token.
+def begin(*, follow_up_id: UUID, token: UUID) -> UUID | None:
+    """Take a claim for oneself: its token is used up and another returned; ``None`` for a void token.
 
-    Waiting in a queue is not a try; a message that brings down whoever begins it is, and is parked in time.
+    A doubled task, or a claim released while its task was running after all, so finds nothing to do. Counts
+    a try and renews the lease, committed before anything can go wrong: waiting in a queue is not a try, but
+    a message that brings down whoever begins it is parked in time.
     """
+    own_token = uuid4()
     lease = timedelta(seconds=settings.FOLLOWUP_LEASE_SECONDS)
     claimed = FollowUpSchedule.objects.filter(
         pk=follow_up_id, status=State.SENDING, claim_token=token, lease_until__gt=Now()
     )
-    return bool(claimed.update(tries=F("tries") + 1, lease_until=Now() + lease))
+    begun = claimed.update(claim_token=own_token, tries=F("tries") + 1, lease_until=Now() + lease)
+    return own_token if begun else None
 
 
 @dataclass(frozen=True)
@@ -167,14 +179,14 @@ def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str,
 
 def call(channel: Channel, message: Message) -> Outcome:
     """Call the provider; whatever a channel raises beyond its four words counts as an unknown outcome."""
+    if not connection.in_atomic_block:
+        connection.close()  # back to the pool: a slow provider must not hold the database's connections
     try:
         return channel.send(message)
     except (NotProcessed, Rejected, Misconfigured, OutcomeUnknown) as outcome:
         return outcome
     except Exception as error:  # a bug after the socket write must not become a second message
-        log.error(
-            "channel_bug", attempt_id=str(message.attempt_id), error=type(error).__name__, exc_info=True
-        )
+        log.error("channel_bug", attempt_id=str(message.attempt_id), exc_info=True)
         return OutcomeUnknown(code=type(error).__name__)
 
 
@@ -191,7 +203,9 @@ def settle(*, attempt_id: UUID, outcome: Outcome) -> None:
             finish(attempt, AttemptState.REJECTED, code=code)
             fail_follow_up(follow_up=follow_up, code=code, reason=reason, from_states=IN_FLIGHT)
             if suppress_as:
-                suppress(user=follow_up.user, channel=follow_up.channel, reason=suppress_as, source=code)
+                suppress(
+                    channel=follow_up.channel, address_hash=attempt.to_hash, reason=suppress_as, source=code
+                )
         case NotProcessed(code=code, retry_after=retry_after, counts=counts):
             finish(attempt, AttemptState.NOT_PROCESSED, code=code)
             try_again(follow_up, code=code, retry_after=retry_after, counts=counts)
@@ -224,6 +238,8 @@ def lock_attempt(attempt_id: UUID) -> tuple[Attempt, FollowUpSchedule] | tuple[N
 
 def may_repeat(attempt: Attempt, follow_up: FollowUpSchedule) -> bool:
     """Whether sending again shows once: so says the backend, if it's still the one that was called."""
+    if follow_up.channel not in settings.FOLLOWUP_CHANNELS:
+        return False
     channel = get_channel(follow_up.channel)
     return channel.repeat_is_harmless and channel.provider == attempt.provider
 
@@ -268,6 +284,8 @@ def put_in_doubt(attempt: Attempt, follow_up: FollowUpSchedule, *, code: str) ->
     """Nobody knows whether it went out: it waits for proof and is never sent again without."""
     attempt.state, attempt.code = AttemptState.IN_DOUBT, code[:50]
     attempt.save()
+    if follow_up.status not in IN_FLIGHT:  # a report on an earlier attempt has settled it meanwhile
+        return
     follow_up.status = State.IN_DOUBT
     follow_up.claim_token = follow_up.lease_until = None
     follow_up.save()

@@ -78,6 +78,8 @@ def _book_sequence(session: Session, settings: EffectiveSettings) -> list[dict[s
             room -= 1
         except DomainError as refused:
             decision["skipped"] = refused.code
+        except (OverflowError, ValueError):  # a template no clock can serve must not end the others' planning
+            decision["skipped"] = "invalid_template"
     return decisions
 
 

@@ -42,15 +42,15 @@ def record_receipt(receipt: Receipt) -> bool:
     """Store a report and apply it; ``False`` for one that is known already."""
     event, is_new = ProviderEvent.objects.get_or_create(
         provider=receipt.provider,
-        event_key=receipt.event_key[:300],
+        event_key=_storable(receipt.event_key)[:300],
         defaults={
             "kind": receipt.kind,
-            "attempt_reference": receipt.attempt_reference[:64],
-            "provider_message_id": receipt.provider_message_id[:255],
-            "code": receipt.code[:50],
+            "attempt_reference": _storable(receipt.attempt_reference)[:64],
+            "provider_message_id": _storable(receipt.provider_message_id)[:255],
+            "code": _storable(receipt.code)[:50],
             "occurred_at": receipt.occurred_at,
             "raw": {
-                **receipt.raw,
+                **{name: _storable(value) for name, value in receipt.raw.items()},
                 "_reason": receipt.reason,
                 "_suppress": receipt.suppress or "",
             },
@@ -59,6 +59,11 @@ def record_receipt(receipt: Receipt) -> bool:
     if is_new:
         apply_event(event)
     return is_new
+
+
+def _storable(value: object) -> str:
+    """A provider's word without the characters PostgreSQL refuses."""
+    return str(value or "").replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def apply_waiting_receipts(*, batch: int = 500) -> int:
@@ -91,12 +96,18 @@ def _apply(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule) 
     if attempt.state in OPEN_ATTEMPT_STATES and kind in STATE_BY_RECEIPT:
         # The report proves that the provider took it, whatever became of our own answer.
         accept(attempt, follow_up, Accepted(provider_message_id=event.provider_message_id))
-    _remember_wishes(event, kind, follow_up)
+    _move(event, attempt, follow_up, kind)
+    _remember_wishes(event, attempt, follow_up, kind)  # last: its row is locked after the account
+
+
+def _move(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule, kind: ReceiptKind) -> None:
     bounces = attempt.events.filter(kind=ReceiptKind.BOUNCED).exclude(pk=event.pk)
     state = next_state(State(follow_up.status), kind, has_bounced=bounces.exists())
     if state is None:
         return
     if state == State.FAILED:
+        if follow_up.attempts.filter(number__gt=attempt.number).exists():
+            return  # news of an earlier try: the later one decides
         fail_follow_up(
             follow_up=follow_up,
             code=event.code or kind,
@@ -111,19 +122,22 @@ def _apply(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule) 
         follow_up.delivered_at = follow_up.delivered_at or moment
     if state == State.READ:
         follow_up.read_at = follow_up.read_at or moment
+    follow_up.provider_message_id = follow_up.provider_message_id or event.provider_message_id
     follow_up.claim_token = follow_up.lease_until = None
     follow_up.save()
     log.info("receipt_applied", follow_up_id=str(follow_up.pk), kind=kind)
 
 
-def _remember_wishes(event: ProviderEvent, kind: ReceiptKind, follow_up: FollowUpSchedule) -> None:
+def _remember_wishes(
+    event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule, kind: ReceiptKind
+) -> None:
     if kind == ReceiptKind.UNSUBSCRIBED:
         opt_out(user=follow_up.user, channel=follow_up.channel)
     reason = event.raw.get("_suppress")
     if reason:
         suppress(
-            user=follow_up.user,
             channel=follow_up.channel,
+            address_hash=attempt.to_hash,  # the address that was written to, not a corrected one
             reason=SuppressionReason(reason),
             source=f"{event.provider} {event.code}".strip(),
         )

@@ -5,9 +5,10 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 
 from followups.channels import get_channel
-from followups.channels.base import Accepted, Sighting
+from followups.channels.base import CANNOT_TELL, Accepted, Sighting
 from followups.choices import AttemptState, State
 from followups.models import Attempt
 from followups.selectors.recipients import hash_address
@@ -33,15 +34,25 @@ def reconcile(*, batch: int = 100) -> int:
         Attempt.objects.filter(state=AttemptState.IN_DOUBT, gate_at__lt=settled_before)
         .exclude(checked_at__gt=moment - BETWEEN_LOOKS)
         .select_related("follow_up__user")
-        .order_by("checked_at", "gate_at")
+        .order_by(F("checked_at").asc(nulls_first=True), "gate_at")
     )
-    return sum(_look(attempt) for attempt in list(doubtful[:batch]))
+    return sum(_look_safely(attempt) for attempt in list(doubtful[:batch]))
+
+
+def _look_safely(attempt: Attempt) -> bool:
+    try:
+        return _look(attempt)
+    except Exception:  # one row must not hold up the others
+        log.error("reconcile_failed", attempt_id=str(attempt.pk), exc_info=True)
+        return False
 
 
 def _look(attempt: Attempt) -> bool:
+    if attempt.follow_up.channel not in settings.FOLLOWUP_CHANNELS:  # nobody left to ask
+        return _resolve(attempt, CANNOT_TELL)
     channel = get_channel(attempt.follow_up.channel)
     to = channel.addresses(attempt.follow_up.user)
-    sighting = Sighting()
+    sighting = CANNOT_TELL
     if hash_address("\n".join(to)) == attempt.to_hash:  # else the address changed: asking would mislead
         try:
             sighting = channel.find(
@@ -60,7 +71,10 @@ def _resolve(seen: Attempt, sighting: Sighting) -> bool:
     if sighting.found and not _is_taken(attempt, sighting):
         accept(attempt, follow_up, Accepted(provider_message_id=sighting.provider_message_id))
         return True
-    attempt.checked_at = database_now()
+    moment = database_now()
+    if attempt.checked_at and attempt.checked_at > moment - BETWEEN_LOOKS:
+        return False  # another look has just been counted: two at one moment prove nothing
+    attempt.checked_at = moment
     attempt.misses = attempt.misses + 1 if sighting.absent else 0
     if attempt.misses >= LOOKS_THAT_PROVE_ABSENCE:
         finish(attempt, AttemptState.ABSENT, code="absent")

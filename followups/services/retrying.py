@@ -13,31 +13,38 @@ from followups.models import FollowUpSchedule
 from followups.selectors.settings import effective_settings
 from followups.services.scheduling import book
 from jyotiflow.exceptions import Conflict
+from sessions_app.services import lock_session
 
 
 @transaction.atomic
 def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
     """Queue a failed or waiting follow-up for this moment and return the one that will go out.
 
-    One whose credits were given back is booked anew and charged at today's price, so that what is sent is
-    what is paid; raises as ``book`` then. One that was handed over is never repeated: ``Conflict``.
+    One whose credits were given back is booked anew, once, and charged at today's price, so that what is
+    sent is what is paid; raises as ``book`` then. One that may have gone out is never repeated: ``Conflict``.
     """
     follow_up = FollowUpSchedule.objects.select_for_update().filter(pk=follow_up_id).first()
     if follow_up is None:
         raise FollowUpNotFound("There is no such follow-up.")
-    if follow_up.status not in (State.FAILED, State.PENDING) or follow_up.sent_at is not None:
-        raise Conflict("Only a follow-up that never went out can be tried again.", code="not_retriable")
+    again = FollowUpSchedule.objects.filter(retry_of=follow_up).first()
+    if again is not None:
+        return again
     settings = effective_settings()
+    if not _never_went_out(follow_up):
+        raise Conflict("Only a follow-up that never went out can be tried again.", code="not_retriable")
     if follow_up.refunded_at:
+        if follow_up.session_id:
+            lock_session(session_id=follow_up.session_id)
         lock_account(user=follow_up.user)
         return book(
             user=follow_up.user,
             template=follow_up.template,
             session=follow_up.session,
             scheduled_at=now(),
-            origin=Origin.MANUAL,
+            origin=Origin.RETRY,
             settings=settings,
             custom_variables=follow_up.custom_variables,
+            retry_of=follow_up,
         )
     follow_up.status = State.PENDING
     follow_up.tries = 0
@@ -46,3 +53,10 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
     follow_up.failure_code = follow_up.failure_reason = ""
     follow_up.save()
     return follow_up
+
+
+def _never_went_out(follow_up: FollowUpSchedule) -> bool:
+    """Failed before any provider may have taken it, or waiting although its time has come."""
+    if follow_up.status == State.FAILED:
+        return follow_up.sent_at is None and follow_up.failure_code != "no_proof"
+    return follow_up.status == State.PENDING and follow_up.scheduled_at <= now()

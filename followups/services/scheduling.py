@@ -151,12 +151,15 @@ def book(
     origin: Origin,
     settings: EffectiveSettings,
     custom_variables: Mapping[str, str] | None = None,
+    retry_of: FollowUpSchedule | None = None,
 ) -> FollowUpSchedule:
     """Store and charge one follow-up. The caller has checked times and limits and holds the user's lock.
 
     Raises ``Unreachable`` for a message that could not arrive, and ``InsufficientCredits``.
     """
     refusal = reachability(user=user, channel=template.channel).refusal
+    if not user.is_active:
+        refusal = "This account is closed."
     if refusal:
         raise Unreachable(refusal, errors={"channel": [refusal]})
     version = pin_version(template=template)
@@ -171,6 +174,7 @@ def book(
         template_version=version,
         channel=template.channel,
         origin=origin,
+        retry_of=retry_of,
         language=language,
         wanted_language=user.preferred_language,
         custom_variables=dict(custom_variables or {}),

@@ -40,20 +40,17 @@ def update_settings(*, changes: Mapping[str, object]) -> None:
 
 def load_default_settings() -> int:
     """Add the rows that are missing and return how many; rows an admin has are left alone."""
-    return len(
+    before = FollowUpSetting.objects.count()
+    FollowUpSetting.objects.bulk_create(
         [
-            created
+            FollowUpSetting(
+                setting_key=setting.key,
+                setting_value=setting.format(setting.default),
+                setting_type=setting.type,
+                description=setting.help,
+            )
             for setting in SETTINGS.values()
-            for _, created in [
-                FollowUpSetting.objects.get_or_create(
-                    setting_key=setting.key,
-                    defaults={
-                        "setting_value": setting.format(setting.default),
-                        "setting_type": setting.type,
-                        "description": setting.help,
-                    },
-                )
-            ]
-            if created
-        ]
+        ],
+        ignore_conflicts=True,
     )
+    return FollowUpSetting.objects.count() - before

@@ -56,15 +56,30 @@ def pin_version(*, template: FollowUpTemplate, actor: User | None = None) -> Tem
 
     Whoever changed it, and however: what is bought is the text of this moment.
     """
-    text = {name: getattr(template, name) for name in TEXT_FIELDS}
-    latest = template.versions.order_by("-number").first()
-    if latest is not None and all(getattr(latest, name) == value for name, value in text.items()):
+    latest = _version_of_text(template)
+    if latest is not None:
         return latest
-    template.version = latest.number + 1 if latest else 1
-    template.save(update_fields=["version"])
-    return TemplateVersion.objects.create(
-        template=template, number=template.version, created_by=actor, **text
-    )
+    # Somebody may be saving or pinning it this moment: the lock lets one go first, and its text counts.
+    locked = FollowUpTemplate.objects.select_for_update().get(pk=template.pk)
+    latest = _version_of_text(locked)
+    if latest is None:
+        newest = locked.versions.order_by("-number").first()
+        locked.version = newest.number + 1 if newest else 1
+        locked.save(update_fields=["version"])
+        text = {name: getattr(locked, name) for name in TEXT_FIELDS}
+        latest = TemplateVersion.objects.create(
+            template=locked, number=locked.version, created_by=actor, **text
+        )
+    template.version = latest.number
+    return latest
+
+
+def _version_of_text(template: FollowUpTemplate) -> TemplateVersion | None:
+    """The newest version, if it's the template's text as it stands."""
+    newest = template.versions.order_by("-number").first()
+    if newest is None or any(getattr(newest, name) != getattr(template, name) for name in TEXT_FIELDS):
+        return None
+    return newest
 
 
 @transaction.atomic

@@ -59,8 +59,7 @@ def _cancel(follow_up: FollowUpSchedule, *, refunds: bool, code: str) -> None:
     follow_up.status = State.CANCELLED
     follow_up.cancelled_at = now()
     follow_up.failure_code = code
-    _return_credits(follow_up, refunds=refunds, at=follow_up.cancelled_at)
-    follow_up.save()
+    _save_and_refund(follow_up, refunds=refunds, at=follow_up.cancelled_at)
     log.info("follow_up_cancelled", follow_up_id=str(follow_up.pk), code=code)
 
 
@@ -78,15 +77,16 @@ def fail_follow_up(
     follow_up.failed_at = now()
     follow_up.failure_code = code[:50]
     follow_up.failure_reason = reason
-    _return_credits(follow_up, refunds=effective_settings().refund_on_failure, at=follow_up.failed_at)
-    follow_up.save()
+    _save_and_refund(follow_up, refunds=effective_settings().refund_on_failure, at=follow_up.failed_at)
     log.info("follow_up_failed", follow_up_id=str(follow_up.pk), code=code)
     return True
 
 
-def _return_credits(follow_up: FollowUpSchedule, *, refunds: bool, at: datetime) -> None:
-    if not refunds or not follow_up.credits_charged or follow_up.refunded_at:
-        return
-    refund(charge_key=follow_up.charge_key, key=follow_up.refund_key, reason="Follow-up not delivered")
-    follow_up.credits_refunded = follow_up.credits_charged
-    follow_up.refunded_at = at
+def _save_and_refund(follow_up: FollowUpSchedule, *, refunds: bool, at: datetime) -> None:
+    """Locks are taken in one order everywhere: follow-up, session (by the save's trigger), account."""
+    is_due = refunds and follow_up.credits_charged > 0 and follow_up.refunded_at is None
+    if is_due:
+        follow_up.credits_refunded, follow_up.refunded_at = follow_up.credits_charged, at
+    follow_up.save()
+    if is_due:
+        refund(charge_key=follow_up.charge_key, key=follow_up.refund_key, reason="Follow-up not delivered")

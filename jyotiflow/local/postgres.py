@@ -28,6 +28,9 @@ _SETTINGS = {
     "unix_socket_directories": "",  # a socket's path may be no longer than 107 bytes; a clone's often is
     "max_connections": "200",
     "log_checkpoints": "off",
+    # A failed statement holds people's data; its kind is enough.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 # What a crash of the machine could cost does not matter to a database that lives for one test run.
 _FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -132,13 +132,23 @@ def test_a_wrong_word_for_mail_is_a_fault(settings: Settings, variable: str, val
         ("SMTP_SECURITY", "none"),
         ("SMTP_SECURITY", "starttls"),
         ("SMTP_SECURITY", "ssl"),
-        ("EMAIL_ESP", "postmark"),
     ],
 )
 def test_a_right_word_for_mail_has_no_fault(settings: Settings, variable: str, value: str) -> None:
     settings.FOLLOWUP_CHANNELS = {**settings.FOLLOWUP_CHANNELS, "email": REAL_EMAIL}
     setattr(settings, variable, value)
     assert faults() == []
+
+
+def test_a_mail_service_needs_its_key_its_library_and_a_webhook_secret(settings: Settings) -> None:
+    settings.FOLLOWUP_CHANNELS = {**settings.FOLLOWUP_CHANNELS, "email": REAL_EMAIL}
+    settings.EMAIL_ESP, settings.EMAIL_BACKEND = "postmark", "anymail.backends.postmark.EmailBackend"
+    settings.ANYMAIL = {}
+    assert ids() == ["followups.E023", "followups.W024"]
+    settings.ANYMAIL = {"POSTMARK_SERVER_TOKEN": "t", "WEBHOOK_SECRET": "user:password"}
+    assert faults() == []
+    settings.EMAIL_ESP, settings.EMAIL_BACKEND = "amazon_ses", "anymail.backends.amazon_ses.EmailBackend"
+    assert ids() == ["followups.E023"]  # its library is not among the requirements
 
 
 @pytest.mark.parametrize("sender", ["", "JyotiFlow", "JyotiFlow <followups>", "a@b@c"])

@@ -120,9 +120,15 @@ def test_equal_bounds_mean_no_quiet_hours() -> None:
 
 def test_what_the_reader_asks_for_this_moment_waits_for_nothing() -> None:
     facts = replace(
-        FINE, origin=Origin.INSTANT, now=at(14), own_quiet=NAP, paused_until=NOON + timedelta(days=1)
+        FINE,
+        origin=Origin.INSTANT,
+        now=at(14),
+        scheduled_at=at(14),
+        own_quiet=NAP,
+        paused_until=NOON + timedelta(days=1),
     )
     assert verdict(facts) == Go()
+    assert verdict(replace(facts, scheduled_at=at(14) - timedelta(hours=9))) != Go()
 
 
 @given(

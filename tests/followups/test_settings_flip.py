@@ -228,33 +228,41 @@ def test_flip_quiet_hours_end(
     assert wait < timedelta(hours=2, minutes=1)
 
 
-@pytest.mark.parametrize("key", SETTINGS)
-def test_a_broken_row_never_reads_as_more_than_its_safe_value(key: str) -> None:
-    FollowUpSetting.objects.create(setting_key=key, setting_value="perhaps", setting_type=SETTINGS[key].type)
+def fallback_of(key: str) -> object:
+    """What a setting reads as where its row says nothing: never what spends money by itself."""
     setting = SETTINGS[key]
-    value = getattr(effective_settings(), key)
-    assert value == (setting.default if setting.safe is None else setting.safe)
+    return setting.default if setting.safe is None else setting.safe
 
 
-def test_broken_switches_read_as_off(rich_user: User, book: Any, make_template: Any) -> None:
-    for key in ("enable_credit_charging", "auto_followup_enabled"):
-        FollowUpSetting.objects.create(setting_key=key, setting_value="ja", setting_type="boolean")
+@pytest.mark.parametrize("key", SETTINGS)
+def test_a_broken_a_missing_and_an_inactive_row_never_turn_anything_on(key: str) -> None:
+    setting = SETTINGS[key]
+    other = {"boolean": "false", "integer": "11", "decimal": "9.75", "time": "13:37"}[setting.type]
+    row = FollowUpSetting.objects.get(setting_key=key)
+    row.setting_value = other
+    row.save()
+    assert getattr(effective_settings(), key) == setting.parse(other) != setting.default
+    row.is_active = False
+    row.save()
+    assert getattr(effective_settings(), key) == fallback_of(key)
+    row.is_active, row.setting_value = True, "perhaps"
+    row.save()
+    assert getattr(effective_settings(), key) == fallback_of(key)
+    row.delete()
+    assert getattr(effective_settings(), key) == fallback_of(key)
+
+
+@pytest.mark.parametrize("change", [{"setting_value": "ja"}, {"is_active": False}])
+def test_unreadable_switches_read_as_off(
+    rich_user: User, book: Any, make_template: Any, change: dict[str, object]
+) -> None:
+    switches = ("enable_credit_charging", "auto_followup_enabled")
+    FollowUpSetting.objects.filter(setting_key__in=switches).update(**change)
     make_template(sequence_order=1)
     complete_session(session_id=SessionFactory(user=rich_user).pk)
     assert not FollowUpSchedule.objects.exists()
     assert book(1).json()["credits_charged"] == 0
     assert balance_of(rich_user) == 100
-
-
-@pytest.mark.parametrize("key", SETTINGS)
-def test_an_inactive_row_means_the_default(key: str) -> None:
-    setting = SETTINGS[key]
-    other = {"boolean": "false", "integer": "11", "decimal": "9.75", "time": "13:37"}[setting.type]
-    row = FollowUpSetting.objects.create(setting_key=key, setting_value=other, setting_type=setting.type)
-    assert getattr(effective_settings(), key) == setting.parse(other) != setting.default
-    row.is_active = False
-    row.save()
-    assert getattr(effective_settings(), key) == setting.default
 
 
 BAD_VALUES: list[tuple[str, object]] = [
@@ -284,10 +292,11 @@ BAD_VALUES: list[tuple[str, object]] = [
 
 @pytest.mark.parametrize(("key", "value"), BAD_VALUES, ids=lambda value: str(value))
 def test_a_bad_value_is_refused_and_nothing_is_saved(flip: Any, key: str, value: object) -> None:
+    before = list(FollowUpSetting.objects.values())
     answer = flip(**{"default_credits_cost": 9, key: value})
     assert answer.status_code == 400
     assert list(answer.json()["errors"]) == [key]
-    assert not FollowUpSetting.objects.exists()
+    assert list(FollowUpSetting.objects.values()) == before
 
 
 def test_what_is_left_out_stays_and_what_is_read_can_be_sent_back(flip: Any, admin: User) -> None:

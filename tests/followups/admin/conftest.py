@@ -18,14 +18,13 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 
 from credits.services import grant
 from followups.choices import SuppressionReason
-from followups.conf import SETTINGS
-from followups.models import IdempotentAnswer, SandboxMessage
+from followups.models import FollowUpSetting, IdempotentAnswer, SandboxMessage
+from followups.selectors.recipients import hash_address
 from followups.services.analytics import roll_up_changed_days
 from followups.services.consent import opt_out, register_device, suppress
 from followups.services.planning import plan_session
 from followups.services.sandbox import play_receipts
 from followups.services.scheduling import schedule_follow_up
-from followups.services.settings import update_settings
 from jyotiflow.accounts.models import User
 from jyotiflow.accounts.services import create_machine_key
 from tests.factories import SessionFactory, UserFactory
@@ -88,10 +87,14 @@ def _make_one_of_each(number: int, make_template: Any) -> None:
     _deliver_in_app(user)
     register_device(user=user, token=f"{uuid.uuid4()}-{number}", platform="android")
     opt_out(user=user, channel="push")
-    suppress(user=user, channel="sms", reason=SuppressionReason.OPT_OUT, source="asked")
+    suppress(
+        channel="sms",
+        address_hash=hash_address(user.phone),
+        reason=SuppressionReason.OPT_OUT,
+        source="asked",
+    )
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="x", status=201)
-    key = list(SETTINGS)[number % len(SETTINGS)]
-    update_settings(changes={key: SETTINGS[key].format(SETTINGS[key].default)})
+    FollowUpSetting.objects.create(setting_key=f"left_over_{number}", setting_value="1")
     token = OutstandingToken.objects.create(user=user, jti=f"jti-{number}", token="", expires_at=now())
     BlacklistedToken.objects.create(token=token)
     PeriodicTask.objects.create(

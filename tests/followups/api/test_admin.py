@@ -12,9 +12,10 @@ from rest_framework.test import APIClient
 from credits.selectors import balance_of
 from followups.choices import State
 from followups.exceptions import Rejected
-from followups.models import FollowUpSchedule, FollowUpSetting, FollowUpTemplate
+from followups.models import FollowUpSchedule, FollowUpTemplate
 from followups.services.analytics import roll_up_changed_days
 from followups.services.scheduling import schedule_follow_up
+from followups.services.settings import update_settings
 from jyotiflow.accounts.models import User
 from tests.followups.conftest import ScriptedChannel
 
@@ -160,6 +161,7 @@ class TestSchedules:
         run_queue: Any,
         refused: Any,
     ) -> None:
+        update_settings(changes={"quiet_hours_end": "21:00"})  # none, whatever the hour of this test
         provider.script = [Rejected("550", "No such mailbox.")]
         failed = schedule_follow_up(
             user=rich_user, template_id=make_template(channel="email").pk, scheduled_at=now()
@@ -168,6 +170,8 @@ class TestSchedules:
         assert balance_of(rich_user) == 100
         answer = admin_api.post(f"{SCHEDULES}/{failed.pk}/retry").json()
         assert answer["followup_id"] != str(failed.pk)
+        assert balance_of(rich_user) == 95
+        assert admin_api.post(f"{SCHEDULES}/{failed.pk}/retry").json()["followup_id"] == answer["followup_id"]
         assert balance_of(rich_user) == 95
         run_queue()
         assert FollowUpSchedule.objects.get(pk=answer["followup_id"]).status == State.SENT
@@ -207,10 +211,11 @@ class TestSettings:
     def test_a_bad_one_saves_nothing(
         self, change: dict[str, Any], field: str, admin_api: APIClient, refused: Any
     ) -> None:
+        before = admin_api.get(SETTINGS).json()["data"]
         refused(
             admin_api.put(SETTINGS, {"default_credits_cost": 9, **change}, format="json"), 400, field=field
         )
-        assert not FollowUpSetting.objects.exists()
+        assert admin_api.get(SETTINGS).json()["data"] == before
 
     def test_a_missing_key_is_left_as_it_is(self, admin_api: APIClient) -> None:
         admin_api.put(SETTINGS, {"default_credits_cost": 9}, format="json")

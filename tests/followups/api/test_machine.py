@@ -193,7 +193,7 @@ class TestEmailReceipts:
         opened = {"RecordType": "Open", "ReceivedAt": "2026-11-05T16:40:54Z", **meta}
         self.post({**opened, "UserAgent": "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"})
         assert FollowUpSchedule.objects.get().status == State.DELIVERED
-        self.post({**opened, "ReceivedAt": "2026-11-05T17:00:00Z", "UserAgent": "Mozilla/5.0"})
+        self.post({**opened, "ReceivedAt": "2026-11-05T17:00:00Z", "UserAgent": "Mozilla/5.0 (X11)"})
         assert FollowUpSchedule.objects.get().status == State.READ
 
     def test_another_service_is_not_listened_to(self) -> None:

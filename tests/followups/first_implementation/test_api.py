@@ -128,7 +128,7 @@ def test_orig_60_a_date_that_is_none_is_bad_input(admin_api: APIClient, query: s
     assert admin_api.get(f"{ADMIN}/analytics?{query}").status_code == 400
 
 
-@pytest.mark.parametrize("session_id", [str(uuid.uuid4()), "session-123", "42"])
+@pytest.mark.parametrize("session_id", ["0c5cdec8-8dd7-475c-82d9-1181878321bb", "session-123", "42"])
 def test_orig_61_the_follow_ups_of_a_session_are_found_by_its_text_id(
     rich_user: User, user_api: APIClient, schedule: Any, make_template: Any, session_id: str
 ) -> None:
@@ -194,6 +194,7 @@ def test_orig_65_a_used_template_is_archived(admin_api: APIClient, schedule: Any
 
 
 def test_orig_66_settings_are_saved_even_where_there_was_no_row(admin_api: APIClient) -> None:
+    FollowUpSetting.objects.all().delete()
     assert admin_api.put(f"{ADMIN}/settings", {"min_interval_hours": 7}, format="json").status_code == 200
     assert FollowUpSetting.objects.get().setting_value == "7"
     admin_api.put(f"{ADMIN}/settings", {"max_interval_days": 9}, format="json")

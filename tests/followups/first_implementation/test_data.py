@@ -122,7 +122,7 @@ def test_orig_72_starters_load_twice_without_doubles_and_keep_edits() -> None:
         {"template_id": uuid.uuid4()},
         {"session_id": "none"},
     ],
-    ids=str,
+    ids=lambda change: "-".join(change),
 )
 def test_orig_73_the_database_refuses_rows_that_can_not_be(
     schedule: Any, make_template: Any, change: dict[str, object]

@@ -126,7 +126,7 @@ def test_orig_08_unreadable_settings_never_turn_charging_on(
     rich_user: User, schedule: Any, make_template: Any
 ) -> None:
     template = make_template()
-    FollowUpSetting.objects.create(setting_key="enable_credit_charging", setting_value="yess")
+    FollowUpSetting.objects.filter(setting_key="enable_credit_charging").update(setting_value="yess")
     assert schedule(template, 1).json()["credits_charged"] == 0
     with connection.cursor() as cursor:  # undone with the test's transaction
         cursor.execute("ALTER TABLE follow_up_settings RENAME TO lost")
