@@ -58,7 +58,7 @@ class Setting:
             raise ValueError(f"Use a number from {self.minimum} to {self.maximum}.")
         if number != round(number, MAX_DECIMALS):
             raise ValueError(f"Use at most {MAX_DECIMALS} decimals.")
-        return number
+        return round(number, MAX_DECIMALS) if isinstance(number, Decimal) else number  # 0e-9999 is 0
 
     def format(self, value: object) -> str:
         """The text a value is stored as. Raises ``ValueError`` when it's not a value of this setting."""

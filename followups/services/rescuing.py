@@ -18,11 +18,14 @@ def rescue_expired(*, batch: int = 500) -> int:
     rescued = 0
     expired = FollowUpSchedule.objects.filter(status=State.SENDING, lease_until__lt=Now())
     for follow_up_id in list(expired.order_by("lease_until").values_list("pk", flat=True)[:batch]):
-        with transaction.atomic():
-            follow_up = expired.filter(pk=follow_up_id).select_for_update(skip_locked=True).first()
-            if follow_up is not None:
-                _rescue(follow_up)
-                rescued += 1
+        try:
+            with transaction.atomic():
+                follow_up = expired.filter(pk=follow_up_id).select_for_update(skip_locked=True).first()
+                if follow_up is not None:
+                    _rescue(follow_up)
+                    rescued += 1
+        except Exception:  # one row must not hold up the others
+            log.error("rescue_failed", follow_up_id=str(follow_up_id), exc_info=True)
     return rescued
 
 

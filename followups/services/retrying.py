@@ -8,7 +8,7 @@ from django.utils.timezone import now
 
 from credits.services import lock_account
 from followups.choices import Origin, State
-from followups.exceptions import FollowUpNotFound
+from followups.exceptions import FollowUpNotFound, TemplateNotFound
 from followups.models import FollowUpSchedule
 from followups.selectors.settings import effective_settings
 from followups.services.scheduling import book
@@ -33,6 +33,8 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
     if not _never_went_out(follow_up):
         raise Conflict("Only a follow-up that never went out can be tried again.", code="not_retriable")
     if follow_up.refunded_at:
+        if follow_up.template.archived_at:
+            raise TemplateNotFound("Its template is archived and is not sold any more.")
         if follow_up.session_id:
             lock_session(session_id=follow_up.session_id)
         lock_account(user=follow_up.user)
