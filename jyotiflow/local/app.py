@@ -14,6 +14,8 @@ from jyotiflow.local.processes import Child, log_tail, start_child, stop_childre
 
 ROOT = Path(__file__).resolve().parents[2]
 QUEUES = "default,email,sms,whatsapp,push,in_app"
+MAX_RESTARTS = 5  # within the window; more than that is a fault, not an accident
+RESTART_WINDOW_SECONDS = 60.0
 READY_TIMEOUT_SECONDS = 90.0
 APP_GRACE_SECONDS = 4.0
 
@@ -54,9 +56,7 @@ def finish(place: Place, command: Child) -> None:
         raise CannotRun(f"`{command.name}` failed. {_end_of(command)}")
 
 
-@contextlib.contextmanager
-def running_app(place: Place) -> Iterator[list[Child]]:
-    """Web, worker and beat. All are asked to end together and have the same time to finish what they hold."""
+def _commands(place: Place) -> dict[str, list[str]]:
     web = [sys.executable, "-m", "gunicorn", "jyotiflow.wsgi:application", f"--bind=127.0.0.1:{place.port}"]
     web += [f"--graceful-timeout={int(APP_GRACE_SECONDS) - 1}"]
     worker = [
@@ -69,13 +69,35 @@ def running_app(place: Place) -> Iterator[list[Child]]:
     ]
     worker += ["--hostname=local@%h", "--without-gossip", "--without-mingle"]
     beat = [*_CELERY, "beat", "--scheduler=django_celery_beat.schedulers:DatabaseScheduler", "--pidfile="]
+    return {"beat": beat, "worker": worker, "web": web}
+
+
+@contextlib.contextmanager
+def running_app(place: Place) -> Iterator[list[Child]]:
+    """Web, worker and beat. All are asked to end together and have the same time to finish what they hold."""
     children: list[Child] = []
     try:
-        for name, command in (("beat", beat), ("worker", worker), ("web", web)):
+        for name, command in _commands(place).items():
             children.append(_start(place, name=name, command=command))
         yield children
     finally:
         stop_children(children, grace_seconds=APP_GRACE_SECONDS)
+
+
+def start_again(place: Place, app: list[Child], *, since: list[float]) -> list[str]:
+    """Start anew what has ended, as a process manager would, and return the names.
+
+    `since` remembers the moments of earlier calls' restarts. Raises CannotRun when something keeps ending.
+    """
+    names = []
+    for number, child in enumerate(app):
+        if not child.is_running:
+            since.append(time.monotonic())
+            if sum(moment > since[-1] - RESTART_WINDOW_SECONDS for moment in since) > MAX_RESTARTS:
+                require_running([child])
+            app[number] = _start(place, name=child.name, command=_commands(place)[child.name])
+            names.append(child.name)
+    return names
 
 
 def require_running(children: Sequence[Child]) -> None:

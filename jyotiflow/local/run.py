@@ -16,7 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from jyotiflow.local.app import ROOT, Place, finish, manage, require_running, running_app, wait_until_ready
+from jyotiflow.local.app import (
+    ROOT,
+    Place,
+    finish,
+    manage,
+    require_running,
+    running_app,
+    start_again,
+    wait_until_ready,
+)
 from jyotiflow.local.environment import given_environment, kept_secrets, published, web_port
 from jyotiflow.local.exceptions import CannotRun
 from jyotiflow.local.locks import sole_use
@@ -81,8 +90,11 @@ def _run(home: Path) -> None:
         with _timed("Web, worker and beat"):
             wait_until_ready(place, app)
         _say(_sign(made["PUBLIC_BASE_URL"], logs, password))
+        restarts: list[float] = []
         while True:
-            require_running([*place.servers, *app])
+            require_running(place.servers)
+            for name in start_again(place, app, since=restarts):
+                _say(f"{name} ended and was started again; see {logs}/{name}.log")
             time.sleep(0.2)
 
 

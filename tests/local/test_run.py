@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from jyotiflow.local import app
 from jyotiflow.local.app import ROOT, require_running
 from jyotiflow.local.exceptions import CannotRun
 from jyotiflow.local.processes import start_child
@@ -217,3 +218,22 @@ def test_a_busy_port_is_said_before_anything_is_started(home: Path) -> None:
 
 def read(log: Path) -> str:
     return log.read_text() if log.exists() else ""
+
+
+def test_a_killed_process_is_started_again_and_one_that_keeps_ending_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        app, "_commands", lambda place: {"worker": ["/bin/sh", "-c", "echo the reason; exit 3"]}
+    )
+    place = app.Place(environment={}, logs=tmp_path, port=1, servers=[])
+    running = [
+        start_child(name="worker", command=["/bin/true"], log=tmp_path / "worker.log", env={}, cwd=tmp_path)
+    ]
+    since: list[float] = []
+    for _ in range(app.MAX_RESTARTS):
+        running[0].process.wait()
+        assert app.start_again(place, running, since=since) == ["worker"]
+    running[0].process.wait()
+    with pytest.raises(CannotRun, match="the reason"):
+        app.start_again(place, running, since=since)
