@@ -129,6 +129,20 @@ def die_with_parent() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
+def parent_catches_interrupts() -> bool:
+    """Whether the starting process would handle a SIGINT (Linux only).
+
+    `make` resets its handler when it's interrupted and then waits for its children without telling them: an
+    interrupt sent to `make` alone, not to the terminal's whole group, shows here only.
+    """
+    try:
+        status = Path(f"/proc/{os.getppid()}/status").read_text()
+    except OSError:
+        return False
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)
+
+
 def _bound_to_this_process(orphan_signal: signal.Signals) -> Callable[[], None] | None:
     """A `preexec_fn` that ties the child to us; none where the kernel cannot do it.
 

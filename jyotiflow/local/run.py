@@ -29,7 +29,7 @@ from jyotiflow.local.app import (
 from jyotiflow.local.environment import given_environment, kept_secrets, published, web_port
 from jyotiflow.local.exceptions import CannotRun
 from jyotiflow.local.locks import sole_use
-from jyotiflow.local.processes import die_with_parent
+from jyotiflow.local.processes import die_with_parent, parent_catches_interrupts
 from jyotiflow.local.servers import local_servers
 
 ADMIN, USER = "admin@jyotiflow.test", "user@jyotiflow.test"
@@ -91,11 +91,14 @@ def _run(home: Path) -> None:
             wait_until_ready(place, app)
         _say(_sign(made["PUBLIC_BASE_URL"], logs, password))
         restarts: list[float] = []
-        while True:
+        told_by_parent = parent_catches_interrupts()
+        while not (told_by_parent and not parent_catches_interrupts()):
             require_running(place.servers)
             for name in start_again(place, app, since=restarts):
                 _say(f"{name} ended and was started again; see {logs}/{name}.log")
             time.sleep(0.2)
+        _say("Stopping …")
+        raise Stopped
 
 
 def _prepare(place: Place, *, demo_password: str) -> None:

@@ -237,3 +237,16 @@ def test_a_killed_process_is_started_again_and_one_that_keeps_ending_is_not(
     running[0].process.wait()
     with pytest.raises(CannotRun, match="the reason"):
         app.start_again(place, running, since=since)
+
+
+@pytest.mark.parametrize(("trap", "answer"), [("trap : INT;", "True"), ("", "False")])
+def test_an_interrupt_sent_to_make_alone_is_noticed(trap: str, answer: str) -> None:
+    code = "from jyotiflow.local.processes import parent_catches_interrupts as p; print(p())"
+    asked = subprocess.run(
+        ["/bin/sh", "-c", f'{trap} {sys.executable} -c "{code}"; true'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.strip() == answer
