@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from django.db import connection
 
 from jyotiflow.local import app
 from jyotiflow.local.app import ROOT, require_running
@@ -151,6 +153,7 @@ def test_a_run_sends_the_demo_follow_ups_and_ctrl_c_leaves_nothing(home: Path) -
         run.end()
 
 
+@pytest.mark.django_db(transaction=True)  # tables for beat, emptied afterwards of what it writes
 def test_web_worker_and_beat_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
     script = (
         "import os, pathlib, sys, time\n"
@@ -163,7 +166,8 @@ def test_web_worker_and_beat_end_with_a_run_that_is_killed(tmp_path: Path) -> No
         "        time.sleep(0.1)\n"
     )
     redis_url = os.environ["REDIS_URL"].rsplit("/", 1)[0] + "/63"  # away from what this process's tests queue
-    environment = {**os.environ, "REDIS_URL": redis_url}
+    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    environment = {**os.environ, "REDIS_URL": redis_url, "DATABASE_URL": database.geturl()}
     command = [sys.executable, "-c", script, str(tmp_path)]
     run = Started(command, port=free_port(), mark=tmp_path, environment=environment)
     try:
