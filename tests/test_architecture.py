@@ -28,7 +28,7 @@ FLOORS = (
     ),
     ("followups.apps", "followups.checks"),
 )
-WIRING = ("manage", "jyotiflow.settings", "jyotiflow.urls")  # may name anything
+WIRING = ("manage", "jyotiflow.settings", "jyotiflow.urls")  # they and what is below may name anything
 READS_ENVIRONMENT = ("celery_app", "manage", "jyotiflow.settings", "jyotiflow.wsgi", "jyotiflow.local")
 DEMO = ("followups.management.commands.load_demo", "DEMO_PASSWORD")  # this variable in this module, too
 VAGUE_NAMES = {"utils", "helpers", "common"}
@@ -72,7 +72,7 @@ def _within(name: str, places: tuple[str, ...]) -> bool:
 
 
 def _floor(name: str) -> int | None:
-    if name in WIRING:
+    if _within(name, WIRING):
         return len(FLOORS)
     if name == "followups":  # the package itself: empty
         return 0

@@ -1,0 +1,28 @@
+"""Data: PostgreSQL is the queue, Redis/Valkey only carries hints and caches."""
+
+import os
+
+from jyotiflow.settings.environment import env
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://localhost:5432/jyotiflow")}
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    # Celery closes Django's connection around every task; with a pool that hands it back instead.
+    pool={"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=20), "timeout": 10},
+    connect_timeout=5,
+)
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted server must not fail the next request
+REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
+# Read by the checks: production must name its servers.
+UNNAMED_SERVERS = [name for name in ("DATABASE_URL", "REDIS_URL") if name not in os.environ]
+REDIS_TIMEOUT_SECONDS = 0.5  # a cache or throttle look-up must not hold a request longer
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "jyotiflow",
+        "OPTIONS": {
+            "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+            "socket_timeout": REDIS_TIMEOUT_SECONDS,
+        },
+    }
+}
