@@ -20,6 +20,7 @@ from followups.services import (
     sandbox,
     withdrawing,
 )
+from jyotiflow.failpoints import failpoint
 from jyotiflow.health import record_pulse
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,8 @@ def dispatch_due() -> None:
     limit = settings.FOLLOWUP_CLAIM_BATCH
     while True:
         claims = dispatch.claim_due(limit=limit)
+        if claims:
+            failpoint("after_claim")
         if not hand_over(claims) or len(claims) < limit:
             return
 
@@ -51,6 +54,7 @@ def hand_over(claims: Sequence[dispatch.Claim]) -> bool:
                     (str(claim.follow_up_id), str(token)), queue=claim.channel, producer=producer, retry=False
                 )
                 del waiting[token]
+                failpoint("after_publish")
     except Exception as error:  # whatever it is: away, full, read-only
         log.error("broker_unreachable", unpublished=len(waiting), error=type(error).__name__)
         dispatch.release(tokens=list(waiting))

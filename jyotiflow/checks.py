@@ -1,12 +1,15 @@
 """Refuses to run with settings that would be unsafe; each error names the variable."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
+
+from jyotiflow.failpoints import ACTIONS, NAMES
 
 MIN_SECRET_LENGTH = 32
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "your-secret", "your_secret", "example")
@@ -33,6 +36,32 @@ def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         Error(f"{name} is not set.", hint="Name the server that production uses.", id="jyotiflow.E004")
         for name in settings.UNNAMED_SERVERS
     ]
+    return faults
+
+
+@register(Tags.security)
+def check_failpoints(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nothing breaks on order outside tests, and every order can be carried out."""
+    if not settings.FAILPOINTS:
+        return []
+    if not settings.TESTING or _is_production():
+        return [Error("FAILPOINTS is set outside tests.", hint="Unset FAILPOINTS.", id="jyotiflow.E006")]
+    unknown = [
+        f"{name}={action}"
+        for name, action in settings.FAILPOINTS.items()
+        if name not in NAMES or action not in ACTIONS
+    ]
+    faults: list[CheckMessage] = [
+        Error(
+            f"FAILPOINTS names {order!r}, which is none.",
+            hint=f"Places: {', '.join(NAMES)}. Actions: {', '.join(ACTIONS)}.",
+            id="jyotiflow.E007",
+        )
+        for order in unknown
+    ]
+    if not Path(settings.FAILPOINTS_DIR or "/nowhere").is_dir():
+        hint = "Name a directory in which each place leaves its mark once it has gone off."
+        faults.append(Error("FAILPOINTS_DIR is not a directory.", hint=hint, id="jyotiflow.E008"))
     return faults
 
 

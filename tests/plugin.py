@@ -12,6 +12,7 @@ from jyotiflow.local.servers import throwaway_servers
 _TEST_ENVIRONMENT = {
     "ENV_FILES": "off",  # a developer's .env must not change what a test sees
     "DEBUG": "false",
+    "TESTING": "true",
     "SECRET_KEY": "test-secret-key-that-is-long-enough-for-every-check",
     "JWT_SECRET": "test-jwt-secret-that-is-long-enough-for-hs256",
     "PUBLIC_BASE_URL": "http://testserver",

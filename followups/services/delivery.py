@@ -26,6 +26,7 @@ from followups.selectors.recipients import hash_address, reachability
 from followups.selectors.settings import effective_settings
 from followups.services.consent import suppress
 from followups.services.withdrawing import fail_follow_up
+from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
@@ -48,16 +49,20 @@ def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     own_token = begin(follow_up_id=follow_up_id, token=token)
     if own_token is None:
         return
+    failpoint("after_begin")
     began = time.monotonic()
     passed = pass_gate(follow_up_id=follow_up_id, token=own_token)
     if passed is None:
         return
+    failpoint("after_gate")
     if time.monotonic() - began > LONGEST_GATE_SECONDS:
         # This worker was frozen: others may have acted on the expired lease. Nothing was sent, for certain.
         outcome: Outcome = NotProcessed("stale_gate", counts=False)
     else:
         outcome = call(get_channel(passed.channel_name), passed.message)
+    failpoint("after_call")
     settle(attempt_id=passed.message.attempt_id, outcome=outcome)
+    failpoint("after_settle")
 
 
 def begin(*, follow_up_id: UUID, token: UUID) -> UUID | None:
@@ -157,6 +162,7 @@ def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str,
     follow_up.subject_sent, follow_up.message_sent = rendered.subject, rendered.body
     follow_up.provider = channel.provider
     follow_up.save(update_fields=["subject_sent", "message_sent", "provider", "updated_at"])
+    failpoint("in_gate")
     return Passed(
         follow_up.channel,
         Message(
@@ -218,6 +224,7 @@ def settle(*, attempt_id: UUID, outcome: Outcome) -> None:
             try_again(follow_up, code=code)
         case OutcomeUnknown(code=code):
             put_in_doubt(attempt, follow_up, code=code)
+    failpoint("in_settle")
 
 
 def lock_attempt(attempt_id: UUID) -> tuple[Attempt, FollowUpSchedule] | tuple[None, None]:

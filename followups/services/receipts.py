@@ -16,6 +16,7 @@ from followups.services.consent import opt_out, suppress
 from followups.services.delivery import accept
 from followups.services.withdrawing import fail_follow_up
 from followups.status import STATE_BY_RECEIPT, next_state
+from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ def record_receipt(receipt: Receipt) -> bool:
         },
     )
     if is_new:
+        failpoint("after_receipt_stored")
         apply_event(event)
     return is_new
 
@@ -88,6 +90,7 @@ def apply_event(event: ProviderEvent) -> bool:
     _apply(event, attempt, follow_up)
     event.applied_at = now()
     event.save(update_fields=["attempt", "applied_at"])
+    failpoint("in_apply_receipt")
     return True
 
 

@@ -14,6 +14,7 @@ from followups.models import Attempt
 from followups.selectors.recipients import hash_address
 from followups.services.delivery import IN_FLIGHT, accept, database_now, finish, lock_attempt, try_again
 from followups.services.withdrawing import fail_follow_up
+from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ def _look_safely(attempt: Attempt) -> bool:
 def _look(attempt: Attempt) -> bool:
     if attempt.follow_up.channel not in settings.FOLLOWUP_CHANNELS:  # nobody left to ask
         return _resolve(attempt, CANNOT_TELL)
+    failpoint("before_look")
     channel = get_channel(attempt.follow_up.channel)
     to = channel.addresses(attempt.follow_up.user)
     sighting = CANNOT_TELL
@@ -60,11 +62,18 @@ def _look(attempt: Attempt) -> bool:
             )
         except Exception as error:  # the provider is away: look again later
             log.warning("reconcile_look_failed", attempt_id=str(attempt.pk), error=type(error).__name__)
+    failpoint("after_look")
     return _resolve(attempt, sighting)
 
 
 @transaction.atomic
 def _resolve(seen: Attempt, sighting: Sighting) -> bool:
+    is_resolved = _write_down(seen, sighting)
+    failpoint("in_resolve")
+    return is_resolved
+
+
+def _write_down(seen: Attempt, sighting: Sighting) -> bool:
     attempt, follow_up = lock_attempt(seen.pk)
     if attempt is None or follow_up is None or attempt.state != AttemptState.IN_DOUBT:
         return False

@@ -9,6 +9,7 @@ from followups.models import Attempt, FollowUpSchedule
 from followups.retries import gives_up
 from followups.services.delivery import finish, may_repeat, put_in_doubt, try_again
 from followups.services.withdrawing import fail_follow_up
+from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,7 @@ def rescue_expired(*, batch: int = 500) -> int:
                 follow_up = expired.filter(pk=follow_up_id).select_for_update(skip_locked=True).first()
                 if follow_up is not None:
                     _rescue(follow_up)
+                    failpoint("in_rescue")
                     rescued += 1
         except Exception:  # one row must not hold up the others
             log.error("rescue_failed", follow_up_id=str(follow_up_id), exc_info=True)

@@ -23,6 +23,7 @@ from followups.services.templates import pin_version
 from followups.timing import conflicts, first_free
 from jyotiflow.accounts.models import Language, User
 from jyotiflow.exceptions import Conflict, InvalidInput, NotFound
+from jyotiflow.failpoints import failpoint
 from sessions_app.models import Session
 from sessions_app.services import lock_session
 
@@ -185,6 +186,7 @@ def book(
     )
     follow_up.save(force_insert=True)
     charge(user=user, amount=price, key=follow_up.charge_key, reason=f"Follow-up: {template.name}")
+    failpoint("in_booking")
     log.info("follow_up_scheduled", follow_up_id=str(follow_up.pk), origin=origin, credits=price)
     return follow_up
 

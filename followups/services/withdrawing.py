@@ -15,6 +15,7 @@ from followups.models import FollowUpSchedule
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import Conflict
+from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +61,7 @@ def _cancel(follow_up: FollowUpSchedule, *, refunds: bool, code: str) -> None:
     follow_up.cancelled_at = now()
     follow_up.failure_code = code
     _save_and_refund(follow_up, refunds=refunds, at=follow_up.cancelled_at)
+    failpoint("in_cancel")
     log.info("follow_up_cancelled", follow_up_id=str(follow_up.pk), code=code)
 
 
