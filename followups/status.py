@@ -28,15 +28,20 @@ TRUE_DOWNWARD: Final = frozenset({(State.DELIVERED, ReceiptKind.BOUNCED)})
 TAKEN: Final = frozenset({State.SENT, State.DELIVERED, State.READ})
 
 
-def next_state(current: State, receipt: ReceiptKind, *, has_bounced: bool = False) -> State | None:
+def next_state(
+    current: State, receipt: ReceiptKind, *, has_bounced: bool = False, has_failed: bool = False
+) -> State | None:
     """Where a report moves a follow-up, or ``None`` when it changes nothing.
 
     States only rise in rank, whatever the order reports arrive in; ``delivered`` after ``failed`` rises too
     (WhatsApp reports it), and the refund given meanwhile stands. ``has_bounced`` says that a bounce was
-    reported before: then ``delivered`` is the older news. A pending one moves when a try thought lost turns
+    reported before: then ``delivered`` is the older news. ``has_failed`` says that this try was reported
+    failed: then only that it arrived after all is news. A pending one moves when a try thought lost turns
     out to have been taken; cancelled ones don't move.
     """
     target = STATE_BY_RECEIPT.get(receipt)
+    if has_failed and receipt in (ReceiptKind.ACCEPTED, ReceiptKind.FAILED):
+        return None
     if current == State.PENDING:
         return target if target in TAKEN else None
     if target is None or current not in RANK or (has_bounced and target == State.DELIVERED):

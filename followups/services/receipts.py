@@ -14,7 +14,7 @@ from followups.choices import OPEN_ATTEMPT_STATES, SENT_STATES, ReceiptKind, Sta
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.services.consent import opt_out, suppress
 from followups.services.delivery import accept
-from followups.services.withdrawing import fail_follow_up
+from followups.services.failing import take_failure
 from followups.status import STATE_BY_RECEIPT, next_state
 from jyotiflow.failpoints import failpoint
 
@@ -104,19 +104,17 @@ def _apply(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule) 
 
 
 def _move(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule, kind: ReceiptKind) -> None:
-    bounces = attempt.events.filter(kind=ReceiptKind.BOUNCED).exclude(pk=event.pk)
-    state = next_state(State(follow_up.status), kind, has_bounced=bounces.exists())
+    known = set(attempt.events.exclude(pk=event.pk).values_list("kind", flat=True))
+    state = next_state(
+        State(follow_up.status),
+        kind,
+        has_bounced=ReceiptKind.BOUNCED in known,
+        has_failed=ReceiptKind.FAILED in known,
+    )
     if state is None:
         return
     if state == State.FAILED:
-        if follow_up.attempts.filter(number__gt=attempt.number).exists():
-            return  # news of an earlier try: the later one decides
-        fail_follow_up(
-            follow_up=follow_up,
-            code=event.code or kind,
-            reason=event.raw.get("_reason") or "The provider could not deliver it.",
-            from_states=[*SENT_STATES, State.SENDING, State.IN_DOUBT],
-        )
+        take_failure(event, attempt, follow_up)
         return
     moment = event.occurred_at or event.received_at
     follow_up.status = state

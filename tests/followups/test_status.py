@@ -14,10 +14,11 @@ SILENT = sorted(set(ReceiptKind) - set(STATE_BY_RECEIPT))
 
 def after(start: State, receipts: Iterable[ReceiptKind]) -> State:
     """Where the reports move a follow-up, applied one after the other."""
-    state, has_bounced = start, False
+    state, known = start, set[ReceiptKind]()
     for receipt in receipts:
-        state = next_state(state, receipt, has_bounced=has_bounced) or state
-        has_bounced |= receipt == ReceiptKind.BOUNCED
+        bounced, failed = ReceiptKind.BOUNCED in known, ReceiptKind.FAILED in known
+        state = next_state(state, receipt, has_bounced=bounced, has_failed=failed) or state
+        known.add(receipt)
     return state
 
 
@@ -80,6 +81,14 @@ def test_a_pending_one_moves_only_on_proof_that_an_earlier_try_was_taken(receipt
         ReceiptKind.READ: State.READ,
     }
     assert next_state(State.PENDING, receipt) == taken.get(receipt)
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.SENDING, State.IN_DOUBT])
+def test_of_a_failed_try_only_its_arrival_is_news(state: State) -> None:
+    told = {receipt: next_state(state, receipt, has_failed=True) for receipt in STATE_BY_RECEIPT}
+    assert told[ReceiptKind.DELIVERED] == State.DELIVERED
+    assert told[ReceiptKind.READ] == State.READ
+    assert told[ReceiptKind.ACCEPTED] is told[ReceiptKind.FAILED] is None
 
 
 @pytest.mark.parametrize("receipt", SILENT)
