@@ -13,8 +13,8 @@ from followups.channels.base import Accepted
 from followups.choices import OPEN_ATTEMPT_STATES, SENT_STATES, ReceiptKind, State, SuppressionReason
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.services.consent import opt_out, suppress
-from followups.services.delivery import accept
 from followups.services.failing import take_failure
+from followups.services.settling import accept
 from followups.status import STATE_BY_RECEIPT, next_state
 from jyotiflow.failpoints import failpoint
 

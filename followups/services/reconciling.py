@@ -12,7 +12,7 @@ from followups.channels.base import CANNOT_TELL, Accepted, Sighting
 from followups.choices import AttemptState, State
 from followups.models import Attempt
 from followups.selectors.recipients import hash_address
-from followups.services.delivery import IN_FLIGHT, accept, database_now, finish, lock_attempt, try_again
+from followups.services.settling import IN_FLIGHT, accept, database_now, finish, lock_attempt, try_again
 from followups.services.withdrawing import fail_follow_up
 from jyotiflow.failpoints import failpoint
 

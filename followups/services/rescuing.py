@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from followups.choices import AttemptState, State
 from followups.models import Attempt, FollowUpSchedule
 from followups.retries import gives_up
-from followups.services.delivery import finish, may_repeat, put_in_doubt, try_again
+from followups.services.settling import finish, may_repeat, put_in_doubt, try_again
 from followups.services.withdrawing import fail_follow_up
 from jyotiflow.failpoints import failpoint
 
