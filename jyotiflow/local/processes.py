@@ -123,10 +123,10 @@ def log_tail(log: Path, *, lines: int) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def die_with_parent() -> None:
-    """Have this process sent SIGTERM when the process that started it goes away (Linux only)."""
+def die_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
+    """Have this process sent a signal when the process that started it goes away (Linux only)."""
     if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0)
 
 
 def parent_catches_interrupts() -> bool:

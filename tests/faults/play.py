@@ -1,0 +1,40 @@
+"""`python -m tests.faults.play NAME OPTIONS RESULT`: one scenario, in this process, on a fleet of its own.
+
+``OPTIONS`` is JSON; the verdict is written to the file ``RESULT``.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import django
+
+from jyotiflow.local.processes import die_with_parent
+from tests.faults.fleet import running_fleet
+from tests.faults.scenario import SCENARIOS, Options, Verdict
+
+
+def main(name: str, options: Options, result: Path) -> None:
+    """Play it and write down what it found."""
+    die_with_parent()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the fleet is taken down
+    scenario = SCENARIOS[name]
+    with running_fleet(
+        seed=options.seed, email=scenario.email, environment=scenario.environment, keep=options.keep
+    ) as fleet:
+        os.environ.clear()
+        os.environ.update(fleet.environment)
+        os.environ["DJANGO_SETTINGS_MODULE"] = "jyotiflow.settings"
+        django.setup()
+        module: Any = importlib.import_module(scenario.module)
+        verdict = cast(Verdict, module.play(fleet, options))
+    result.write_text(json.dumps(dataclasses.asdict(verdict)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Options(**json.loads(sys.argv[2])), Path(sys.argv[3]))

@@ -1,0 +1,69 @@
+"""What a scenario is, and which there are.
+
+A scenario's module has ``play(fleet, options)``, which returns a ``Verdict``. It runs in a process of its own
+and may import models and services: Django is set up on the fleet's database before the module is loaded.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Where it is played, and on what fleet: how email goes out, and variables of its own."""
+
+    module: str
+    email: str = "resend"  # or smtp
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+# By name, in the order they run.
+SCENARIOS: Final[Mapping[str, Scenario]] = {}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for; ``None`` leaves the choice to the scenario."""
+
+    seed: int
+    short: bool = False  # a few minutes for all scenarios together
+    messages: int | None = None
+    kills: int | None = None
+    keep: bool = False  # leave the logs of all processes
+
+
+@dataclass
+class Verdict:
+    """What a scenario found. Every problem fails the run."""
+
+    rows: Sequence[Mapping[str, object]] = ()  # the table: one mapping a line, equal keys
+    notes: list[str] = field(default_factory=list)  # what happened, for people
+    problems: list[str] = field(default_factory=list)
+
+
+class Progress:
+    """Says what goes on, with the seconds since the start."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._began = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        print(f"[{self._name} {time.monotonic() - self._began:6.1f} s] {text}", flush=True)
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows as aligned columns."""
+    if not rows:
+        return ""
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            text.ljust(width) if column == 0 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
