@@ -54,6 +54,31 @@ def check_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
+def check_doubt(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nobody is asked about a message whose call may still be running, and looks are apart."""
+    longest_call = settings.FOLLOWUP_CONNECT_TIMEOUT_SECONDS + settings.FOLLOWUP_READ_TIMEOUT_SECONDS
+    faults: list[CheckMessage] = []
+    if longest_call >= settings.FOLLOWUP_SETTLE_DELAY_SECONDS:
+        faults.append(
+            Error(
+                f"FOLLOWUP_SETTLE_DELAY_SECONDS must be more than {longest_call:.0f}.",
+                hint="It must outlast FOLLOWUP_READ_TIMEOUT_SECONDS and connecting, or a message on its way "
+                "would be called absent and sent twice.",
+                id="followups.E007",
+            )
+        )
+    faults += [
+        Error(f"{name} must be more than 0.", hint=hint, id="followups.E008")
+        for name, hint in (
+            ("FOLLOWUP_LOOK_INTERVAL_SECONDS", "Two looks at one moment prove nothing; 60 is usual."),
+            ("FOLLOWUP_NO_PROOF_HOURS", "Without time for proof every doubt would be refunded; 24 is usual."),
+        )
+        if getattr(settings, name) <= 0
+    ]
+    return faults
+
+
+@register(TAG)
 def check_sandbox(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """In production a channel is sandboxed on purpose or not at all, and mail has a sender of ours."""
     faults: list[CheckMessage] = [

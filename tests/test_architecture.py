@@ -18,8 +18,8 @@ FLOORS = (
     tuple(f"followups.{name}" for name in ("models", "migrations")),
     tuple(
         f"followups.{name}"
-        for name in ("rendering", "linting", "segments", "timing", "retries", "status", "gate", "links")
-        + ("composing", "channels")
+        for name in ("rendering", "linting", "segments", "timing", "retries", "status", "doubts", "gate")
+        + ("links", "composing", "channels")
     ),
     ("followups.selectors", "followups.services"),
     tuple(

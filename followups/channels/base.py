@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.core.checks import CheckMessage
@@ -40,12 +40,22 @@ class Accepted:
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """What the provider knows of an attempt in doubt; neither ``found`` nor ``absent``: it can't tell."""
+class Candidate:
+    """A message on the provider's list that may be the one looked for."""
 
-    found: bool = False
-    absent: bool = False
-    provider_message_id: str = ""
+    provider_message_id: str
+    made_at: datetime
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the provider lists that may be an attempt in doubt.
+
+    ``is_whole``: everything was seen, so a message that is not among the candidates is not there.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    is_whole: bool = False
 
 
 CANNOT_TELL = Sighting()
@@ -62,6 +72,15 @@ class Channel:
     # True where sending the same follow-up twice shows once (a unique row, a replacing tag): an unknown
     # outcome is then simply tried again.
     repeat_is_harmless = False
+    # The same, but only for so long after the first attempt: the provider takes the follow-up's id as an
+    # idempotency key, and forgets it.
+    keeps_key_for: timedelta | None = None
+    # Whether ``find`` can prove that a message is not there. If so, nothing is repeated without that proof;
+    # if not, an attempt in doubt is repeated so many times a follow-up, at least once thus and bounded.
+    can_be_asked = False
+    repeats_in_doubt = 0
+    # Whether ``find`` tells messages apart by their text, or only by address and time.
+    finds_by_text = True
     # Question and guidance must not show in lock-screen previews or carrier logs.
     is_private = True
 
@@ -81,7 +100,10 @@ class Channel:
         raise NotImplementedError
 
     def find(self, *, to: tuple[str, ...], body_hash: str, attempt_id: UUID, since: datetime) -> Sighting:
-        """Ask the provider whether it took an attempt whose answer never came."""
+        """Ask the provider what it has that may be an attempt whose answer never came.
+
+        May raise one of the four words where it doesn't answer.
+        """
         return CANNOT_TELL
 
     def forget_address(self, address: str) -> None:

@@ -36,6 +36,10 @@ class EmailChannel(Channel):
     def __init__(self, *, sender: str) -> None:
         self.sender = sender
         self.provider = settings.EMAIL_ESP or "smtp"
+        self.key = esp.KEYS.get(self.provider)
+        self.keeps_key_for = self.key.kept_for if self.key else None
+        # Nobody can be asked: without a key one more, under the same Message-ID.
+        self.repeats_in_doubt = 0 if self.key else 1
         self._local = threading.local()  # a connection a thread, kept open between mails
 
     def addresses(self, user: User) -> tuple[str, ...]:
@@ -50,6 +54,8 @@ class EmailChannel(Channel):
             headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         if self.provider == "smtp":  # mail services set their own
             headers["Message-ID"] = self.message_id(message)
+            if name := esp.SMTP_KEYS.get(settings.SMTP_HOST):
+                headers[name] = str(message.follow_up_id)
         return headers
 
     def message_id(self, message: Message) -> str:
@@ -61,11 +67,13 @@ class EmailChannel(Channel):
         mail = self._build(message)
         connection: BaseEmailBackend | None = None
         try:
-            connection = self._connection()
+            connection = self._connection(message)
             connection.send_messages([mail])
         except Exception as error:
-            outcome = _outcome_of(error, connection, mail)
+            outcome = _outcome_of(error, connection, mail, self.key)
             self.close()
+            if esp.took_it_before(error, self.key):
+                return Accepted()
             raise outcome from None  # the original's text often holds the address
         if refusal := esp.of_recipient(mail):
             raise refusal
@@ -117,19 +125,27 @@ class EmailChannel(Channel):
             from_email=self.sender,
             to=[message.to[0]],
             headers=self.headers(message),
-            metadata={"attempt_id": str(message.attempt_id)},  # comes back in a mail service's events
+            metadata=self._metadata(message),
         )
         mail.encoding = _UTF8
         if message.html:
             mail.attach_alternative(message.html, "text/html")
         return mail
 
-    def _connection(self) -> BaseEmailBackend:
+    def _metadata(self, message: Message) -> dict[str, str]:
+        """What comes back in a mail service's events. Under one key each try must read the same."""
+        if self.key:
+            return {"follow_up_id": str(message.follow_up_id)}
+        return {"attempt_id": str(message.attempt_id)}
+
+    def _connection(self, message: Message) -> BaseEmailBackend:
         if not hasattr(self._local, "connection"):
             self._local.connection = get_connection()
         connection: BaseEmailBackend = self._local.connection
         if connection.open():
             esp.prepare(connection)
+        if self.key:
+            esp.put_key(connection, self.key, message.follow_up_id)
         return connection
 
 
@@ -152,9 +168,11 @@ def _service_faults() -> list[CheckMessage]:
     return faults
 
 
-def _outcome_of(error: Exception, connection: BaseEmailBackend | None, mail: AnymailMessage) -> Word:
+def _outcome_of(
+    error: Exception, connection: BaseEmailBackend | None, mail: AnymailMessage, key: esp.Key | None
+) -> Word:
     if isinstance(error, AnymailError):
-        return esp.outcome_of(error, mail)
+        return esp.outcome_of(error, mail, key)
     if isinstance(error, ImproperlyConfigured) or (connection is None and not isinstance(error, OSError)):
         return Misconfigured(type(error).__name__, "EMAIL_ESP, its ANYMAIL_* or the SMTP_* are not right.")
     # A backend that doesn't tell how far it got may have got all the way.

@@ -1,7 +1,10 @@
 """What the errors of a mail service behind Anymail mean, whichever service it is."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import requests
 from anymail.backends.base import AnymailBaseBackend
@@ -38,6 +41,34 @@ NOT_SENT: Final[Mapping[str, Verdict]] = {
 }
 
 
+@dataclass(frozen=True)
+class Key:
+    """How a mail service takes an idempotency key, and how long after its first use it surely keeps it.
+
+    ``used`` is its word for a key that came before with another text, ``in_use`` for one whose first request
+    is still running.
+    """
+
+    header: str
+    kept_for: timedelta
+    used: str
+    in_use: str
+
+
+# Services that send a mail once however often it's asked for under one key; fewer hours than they promise.
+KEYS: Final[Mapping[str, Key]] = {
+    # https://resend.com/docs/dashboard/emails/idempotency-keys: kept for 24 hours
+    "resend": Key(
+        "Idempotency-Key",
+        timedelta(hours=20),
+        used="invalid_idempotent_request",
+        in_use="concurrent_idempotent_requests",
+    ),
+}
+# The same for their SMTP servers, as a mail header: their hosts, and no promise of ours.
+SMTP_KEYS: Final[Mapping[str, str]] = {"smtp.resend.com": "Resend-Idempotency-Key"}
+
+
 def prepare(connection: BaseEmailBackend) -> None:
     """Put our timeouts on an open connection to a mail service, and take its retries away."""
     if isinstance(connection, AnymailBaseBackend):
@@ -48,8 +79,32 @@ def prepare(connection: BaseEmailBackend) -> None:
         http.never_retry(connection.session)
 
 
-def outcome_of(error: AnymailError, mail: AnymailMessage) -> Word:
+def put_key(connection: BaseEmailBackend, key: Key, follow_up_id: UUID) -> None:
+    """Put the next mail's key on an open connection: Anymail has no place for a request's header."""
+    if isinstance(connection, AnymailRequestsBackend):
+        connection.session.headers[key.header] = str(follow_up_id)
+
+
+def took_it_before(error: Exception, key: Key | None) -> bool:
+    """Whether the service has had this key with another text: an earlier try of the follow-up was taken."""
+    return key is not None and _conflict(error) == key.used
+
+
+def _conflict(error: Exception) -> str:
+    """What a service says of a key it can't use."""
+    match error:
+        case AnymailAPIError(response=requests.Response(status_code=409) as response):
+            try:
+                return str(response.json()["name"])
+            except (ValueError, TypeError, KeyError):
+                return ""
+    return ""
+
+
+def outcome_of(error: AnymailError, mail: AnymailMessage, key: Key | None = None) -> Word:
     """The word for an error of Anymail, which it may also raise over an answer that says yes."""
+    if key and _conflict(error) == key.in_use:
+        return OutcomeUnknown("key_in_use")  # this request was not taken, an earlier one may be
     match error:
         case AnymailRecipientsRefused():
             return of_recipient(mail) or NOT_SENT["rejected"]("rejected")

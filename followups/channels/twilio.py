@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -13,16 +14,18 @@ from twilio.base import values
 from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
+from twilio.rest.api.v2010.account.message import MessageInstance
 
-from followups.channels.base import CANNOT_TELL, Accepted, Channel, Message, Sighting
+from followups.channels.base import Accepted, Candidate, Channel, Message, Sighting
 from followups.channels.http import never_retry, outcome_of, timeouts
 from followups.channels.twilio_errors import refusal
+from followups.doubts import CLOCK_SKEW
 from followups.exceptions import OutcomeUnknown
 from jyotiflow.accounts.models import User
 
 LONGEST_VALIDITY: Final = 36_000  # seconds Twilio may keep a message in its queue
 LIST_PAGE: Final = 1_000  # the most one call may list
-CLOCK_SKEW: Final = timedelta(seconds=60)  # Twilio's clock against the database's
+LONGEST_LIST: Final = 10  # pages looked through for one number
 
 
 class TwilioHttp(HttpClient):
@@ -75,8 +78,7 @@ class TwilioChannel(Channel):
     address_prefix = ""
     sender_pattern = r"\+[1-9]\d{6,14}"
     sender_variable = ""
-    # Whether what Twilio lists is what we sent, letter for letter.
-    lists_our_text = True
+    can_be_asked = True
 
     def __init__(self, *, account_sid: str, auth_token: str, base_url: str = "", sender: str = "") -> None:
         self.account_sid = account_sid
@@ -106,27 +108,41 @@ class TwilioChannel(Channel):
         return Accepted(provider_message_id=created.sid)
 
     def find(self, *, to: tuple[str, ...], body_hash: str, attempt_id: UUID, since: datetime) -> Sighting:
-        """Look through what Twilio has for this number; a whole list without our text proves absence.
+        """Look through what Twilio has for this number, newest first, as far back as ours may stand.
 
         The list is not narrowed by ``DateSent``: a message still in Twilio's queue has none.
         """
-        listed = self._client.messages.list(
-            to=self.address_prefix + to[0], limit=LIST_PAGE, page_size=LIST_PAGE
-        )
-        recent = [
-            message
-            for message in listed
-            if str(message.direction).startswith("outbound")
+        candidates: list[Candidate] = []
+        page = self._client.messages.page(to=self.address_prefix + to[0], page_size=LIST_PAGE)
+        for _ in range(LONGEST_LIST):
+            listed = list(page)
+            candidates += [
+                Candidate(message.sid, message.date_created)
+                for message in listed
+                if self._may_be(message, body_hash, since)
+            ]
+            next_page = None if _is_long_ago(listed, since) else page.next_page()
+            if next_page is None:
+                return Sighting(tuple(candidates), is_whole=True)
+            page = next_page
+        return Sighting(tuple(candidates))
+
+    def _may_be(self, message: MessageInstance, body_hash: str, since: datetime) -> bool:
+        return (
+            str(message.direction).startswith("outbound")
+            and bool(message.sid)
             and isinstance(message.date_created, datetime)
             and message.date_created >= since - CLOCK_SKEW
-        ]
-        same = [message for message in recent if _hash(message.body or "") == body_hash]
-        if same:
-            nearest = min(same, key=lambda message: abs(message.date_created - since))
-            return Sighting(found=True, provider_message_id=nearest.sid)
-        if len(listed) >= LIST_PAGE or (recent and not self.lists_our_text):
-            return CANNOT_TELL
-        return Sighting(absent=True)
+            and (_hash(message.body or "") == body_hash if self.finds_by_text else self._is_ours(message))
+        )
+
+    def _is_ours(self, message: MessageInstance) -> bool:
+        """Whether it went out by our sender; where Twilio doesn't say, it may have."""
+        own = self._from()
+        service = own.get("messaging_service_sid")
+        if service:
+            return message.messaging_service_sid in (None, "", service)
+        return message.from_ in (None, "", own["from_"])
 
     def check(self) -> list[CheckMessage]:
         """Whether account and sender look like what Twilio gives out; it has the last word."""
@@ -147,6 +163,13 @@ class TwilioChannel(Channel):
         if self.sender.startswith("MG") and len(self.sender) == 34:
             return {"messaging_service_sid": self.sender, "from_": values.unset}
         return {"from_": self.address_prefix + self.sender}
+
+
+def _is_long_ago(listed: Sequence[MessageInstance], since: datetime) -> bool:
+    """Whether a page is so old that no later one can hold ours: lists are by time sent, with the queue's
+    longest wait in between."""
+    times = [message.date_created for message in listed if isinstance(message.date_created, datetime)]
+    return bool(times) and max(times) < since - CLOCK_SKEW - timedelta(seconds=LONGEST_VALIDITY)
 
 
 def _hash(text: str) -> str:

@@ -18,7 +18,7 @@ class WhatsAppChannel(TwilioChannel):
 
     address_prefix = "whatsapp:"
     sender_variable = "TWILIO_WHATSAPP_NUMBER"
-    lists_our_text = False  # Twilio lists the approved template's words, which may differ from ours
+    finds_by_text = False  # Twilio lists the approved template's words, which may differ from ours
 
     def can_send(self, version: TemplateVersion, language: str) -> bool:
         """Only what is approved in that language."""

@@ -29,6 +29,7 @@ class Attempt(models.Model):
     misses = models.PositiveSmallIntegerField(
         default=0, help_text=_("Times the provider knew nothing of it.")
     )
+    looks = models.PositiveSmallIntegerField(default=0, db_default=0, help_text=_("Times it was looked for."))
     checked_at = models.DateTimeField(null=True, blank=True)
     gate_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -38,13 +39,16 @@ class Attempt(models.Model):
         ordering = ["follow_up", "number"]  # the unique index: no sort, however long the history
         indexes = [
             models.Index(
-                fields=["provider", "provider_message_id"],
-                name="attempt_provider_id",
-                condition=~models.Q(provider_message_id=""),
+                fields=["gate_at"], name="attempt_in_doubt", condition=models.Q(state=AttemptState.IN_DOUBT)
             )
         ]
         constraints = [
             models.UniqueConstraint(fields=["follow_up", "number"], name="attempt_number_unique"),
+            models.UniqueConstraint(
+                fields=["provider", "provider_message_id"],
+                name="attempt_message_has_one_owner",
+                condition=models.Q(state=AttemptState.ACCEPTED) & ~models.Q(provider_message_id=""),
+            ),
             models.UniqueConstraint(
                 fields=["follow_up"],
                 name="attempt_one_open_per_follow_up",
@@ -84,7 +88,12 @@ class ProviderEvent(models.Model):
         indexes = [
             models.Index(
                 fields=["received_at"], name="event_waiting", condition=models.Q(applied_at__isnull=True)
-            )
+            ),
+            models.Index(
+                fields=["provider", "provider_message_id"],
+                name="event_message",
+                condition=~models.Q(provider_message_id=""),
+            ),
         ]
         constraints = [models.UniqueConstraint(fields=["provider", "event_key"], name="event_stored_once")]
 

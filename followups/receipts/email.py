@@ -80,11 +80,12 @@ def receipt_of(esp: str, event: Any) -> Receipt:
         kind = ReceiptKind.MACHINE_OPEN
     # Services that give their events no id are told apart by message, kind and time.
     key = event.event_id or f"{event.message_id}:{event.event_type}:{event.timestamp}"
+    metadata = event.metadata or {}
     return Receipt(
         provider=esp,
         event_key=str(key),
         kind=kind,
-        attempt_reference=str((event.metadata or {}).get("attempt_id", "")),
+        attempt_reference=str(metadata.get("attempt_id") or metadata.get("follow_up_id") or ""),
         provider_message_id=str(event.message_id or ""),
         code=str(event.reject_reason or "")[:50],
         reason=REASONS.get(event.event_type, "The email service could not deliver it."),

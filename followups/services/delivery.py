@@ -22,7 +22,14 @@ from followups.links import callback_url
 from followups.models import Attempt, FollowUpSchedule
 from followups.selectors.recipients import hash_address, reachability
 from followups.selectors.settings import effective_settings
-from followups.services.settling import IN_FLIGHT, Outcome, back_to_queue, database_now, settle
+from followups.services.settling import (
+    IN_FLIGHT,
+    Outcome,
+    back_to_queue,
+    database_now,
+    key_has_lapsed,
+    settle,
+)
 from followups.services.withdrawing import fail_follow_up
 from jyotiflow.failpoints import failpoint
 
@@ -130,6 +137,10 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
             return None
         case Never(code=code, reason=reason):
             fail_follow_up(follow_up=follow_up, code=code, reason=reason, from_states=IN_FLIGHT)
+            return None
+        case Go() if key_has_lapsed(follow_up, channel):
+            reason = "The provider never confirmed it."
+            fail_follow_up(follow_up=follow_up, code="no_proof", reason=reason, from_states=IN_FLIGHT)
             return None
         case Go():
             return _start_attempt(follow_up, channel, tuple(reach.addresses))

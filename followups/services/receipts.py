@@ -10,11 +10,18 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from followups.channels.base import Accepted
-from followups.choices import OPEN_ATTEMPT_STATES, SENT_STATES, ReceiptKind, State, SuppressionReason
+from followups.choices import (
+    OPEN_ATTEMPT_STATES,
+    SENT_STATES,
+    AttemptState,
+    ReceiptKind,
+    State,
+    SuppressionReason,
+)
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.services.consent import opt_out, suppress
 from followups.services.failing import take_failure
-from followups.services.settling import accept
+from followups.services.settling import accept, record_acceptance
 from followups.status import STATE_BY_RECEIPT, next_state
 from jyotiflow.failpoints import failpoint
 
@@ -96,9 +103,13 @@ def apply_event(event: ProviderEvent) -> bool:
 
 def _apply(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule) -> None:
     kind = ReceiptKind(event.kind)
-    if attempt.state in OPEN_ATTEMPT_STATES and kind in STATE_BY_RECEIPT:
+    if attempt.state != AttemptState.ACCEPTED and kind in STATE_BY_RECEIPT:
         # The report proves that the provider took it, whatever became of our own answer.
-        accept(attempt, follow_up, Accepted(provider_message_id=event.provider_message_id))
+        accepted = Accepted(provider_message_id=event.provider_message_id)
+        if attempt.state in OPEN_ATTEMPT_STATES:
+            accept(attempt, follow_up, accepted)
+        else:
+            record_acceptance(attempt, follow_up, accepted)
     _move(event, attempt, follow_up, kind)
     _remember_wishes(event, attempt, follow_up, kind)  # last: its row is locked after the account
 
@@ -145,17 +156,17 @@ def _remember_wishes(
 
 
 def _attempt_of(event: ProviderEvent) -> Attempt | None:
+    """The attempt an event names, itself or by its follow-up (then the latest), or else by the message."""
+    own = Attempt.objects.filter(provider=event.provider)
     if event.attempt_reference:
         try:
             reference = UUID(event.attempt_reference)
         except ValueError:
             return None
-        return Attempt.objects.filter(pk=reference, provider=event.provider).first()
+        return own.filter(pk=reference).first() or own.filter(follow_up=reference).order_by("-number").first()
     if not event.provider_message_id:
         return None
-    return Attempt.objects.filter(
-        provider=event.provider, provider_message_id=event.provider_message_id
-    ).first()
+    return own.filter(provider_message_id=event.provider_message_id, state=AttemptState.ACCEPTED).first()
 
 
 def mark_read(*, follow_up: FollowUpSchedule) -> FollowUpSchedule:

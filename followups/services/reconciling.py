@@ -1,108 +1,187 @@
 """Follow-ups in doubt: the provider is asked, never guessed."""
 
+import time
+from collections import Counter
 from datetime import timedelta
+from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from followups.channels import get_channel
-from followups.channels.base import CANNOT_TELL, Accepted, Sighting
-from followups.choices import AttemptState, State
-from followups.models import Attempt
+from followups.channels.base import CANNOT_TELL, Accepted, Channel, Sighting
+from followups.choices import OPEN_ATTEMPT_STATES, AttemptState, State
+from followups.doubts import Ending, ending, nearest_in_time
+from followups.models import Attempt, FollowUpSchedule, ProviderEvent
+from followups.retries import gives_up
 from followups.selectors.recipients import hash_address
-from followups.services.settling import IN_FLIGHT, accept, database_now, finish, lock_attempt, try_again
+from followups.services.settling import (
+    FOUND,
+    IN_FLIGHT,
+    accept,
+    database_now,
+    finish,
+    lock_attempt,
+    may_repeat,
+    try_again,
+)
 from followups.services.withdrawing import fail_follow_up
 from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
-BETWEEN_LOOKS = timedelta(seconds=60)
-LOOKS_THAT_PROVE_ABSENCE = 2
-NO_PROOF_AFTER = timedelta(hours=24)
+REPEATED: Final = "repeated"  # the code of an attempt given up for one more try without proof
+LONGEST_RUN_SECONDS: Final = 45  # then the next run goes on
+FAILED_LOOKS: Final = 2  # in a row; then a provider is left alone for this run
 
 
-def reconcile(*, batch: int = 100) -> int:
+def reconcile(*, batch: int = 1_000) -> int:
     """Ask the providers about attempts in doubt; returns how many were resolved.
 
-    Found: sent. Absent at two looks a minute apart, after the settle delay: tried again. No proof within
-    24 hours: failed and refunded.
+    Found: sent. Absent at two looks, an interval apart, after the settle delay: tried again. What becomes of
+    the others is in `doubts`.
     """
+    started = time.monotonic()
     moment = database_now()
     settled_before = moment - timedelta(seconds=settings.FOLLOWUP_SETTLE_DELAY_SECONDS)
     doubtful = (
         Attempt.objects.filter(state=AttemptState.IN_DOUBT, gate_at__lt=settled_before)
-        .exclude(checked_at__gt=moment - BETWEEN_LOOKS)
+        .exclude(checked_at__gt=moment - _look_interval())
         .select_related("follow_up__user")
         .order_by(F("checked_at").asc(nulls_first=True), "gate_at")
     )
-    return sum(_look_safely(attempt) for attempt in list(doubtful[:batch]))
+    failed: Counter[str] = Counter()
+    resolved = 0
+    for attempt in list(doubtful[:batch]):
+        if time.monotonic() - started > LONGEST_RUN_SECONDS:
+            break
+        if failed[attempt.follow_up.channel] < FAILED_LOOKS:
+            resolved += _look_safely(attempt, failed)
+    return resolved
 
 
-def _look_safely(attempt: Attempt) -> bool:
+def _look_interval() -> timedelta:
+    return timedelta(seconds=settings.FOLLOWUP_LOOK_INTERVAL_SECONDS)
+
+
+def _look_safely(attempt: Attempt, failed: Counter[str]) -> bool:
     try:
-        return _look(attempt)
+        return _look(attempt, failed)
     except Exception:  # one row must not hold up the others
         log.error("reconcile_failed", attempt_id=str(attempt.pk), exc_info=True)
         return False
 
 
-def _look(attempt: Attempt) -> bool:
-    if attempt.follow_up.channel not in settings.FOLLOWUP_CHANNELS:  # nobody left to ask
-        return _resolve(attempt, CANNOT_TELL)
+def _look(attempt: Attempt, failed: Counter[str]) -> bool:
     failpoint("before_look")
-    channel = get_channel(attempt.follow_up.channel)
-    to = channel.addresses(attempt.follow_up.user)
+    channel = _channel_of(attempt)
     sighting = CANNOT_TELL
-    if hash_address("\n".join(to)) == attempt.to_hash:  # else the address changed: asking would mislead
+    to = channel.addresses(attempt.follow_up.user) if channel and channel.can_be_asked else ()
+    if channel and to and hash_address("\n".join(to)) == attempt.to_hash:  # a changed one would mislead
+        if not connection.in_atomic_block:
+            connection.close()  # back to the pool: a slow provider must not hold the database's connections
         try:
             sighting = channel.find(
                 to=to, body_hash=attempt.body_hash, attempt_id=attempt.pk, since=attempt.gate_at
             )
+            failed[attempt.follow_up.channel] = 0
         except Exception as error:  # the provider is away: look again later
+            failed[attempt.follow_up.channel] += 1
             log.warning("reconcile_look_failed", attempt_id=str(attempt.pk), error=type(error).__name__)
     failpoint("after_look")
-    return _resolve(attempt, sighting)
+    return _resolve(attempt, channel, sighting)
+
+
+def _channel_of(attempt: Attempt) -> Channel | None:
+    """The backend that was called, if it's still the one in use."""
+    name = attempt.follow_up.channel
+    channel = get_channel(name) if name in settings.FOLLOWUP_CHANNELS else None
+    return channel if channel and channel.provider == attempt.provider else None
 
 
 @transaction.atomic
-def _resolve(seen: Attempt, sighting: Sighting) -> bool:
-    is_resolved = _write_down(seen, sighting)
+def _resolve(seen: Attempt, channel: Channel | None, sighting: Sighting) -> bool:
+    with connection.cursor() as cursor:  # one at a time for an address: two must not find the same message
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [seen.to_hash])
+    is_resolved = _write_down(seen, channel, sighting)
     failpoint("in_resolve")
     return is_resolved
 
 
-def _write_down(seen: Attempt, sighting: Sighting) -> bool:
+def _write_down(seen: Attempt, channel: Channel | None, sighting: Sighting) -> bool:
     attempt, follow_up = lock_attempt(seen.pk)
     if attempt is None or follow_up is None or attempt.state != AttemptState.IN_DOUBT:
         return False
-    if sighting.found and not _is_taken(attempt, sighting):
-        accept(attempt, follow_up, Accepted(provider_message_id=sighting.provider_message_id))
+    if channel and (message_id := _own_message(attempt, follow_up, channel, sighting)):
+        accept(attempt, follow_up, Accepted(provider_message_id=message_id), code=FOUND)
         return True
     moment = database_now()
-    if attempt.checked_at and attempt.checked_at > moment - BETWEEN_LOOKS:
+    if attempt.checked_at and attempt.checked_at > moment - _look_interval():
         return False  # another look has just been counted: two at one moment prove nothing
     attempt.checked_at = moment
-    attempt.misses = attempt.misses + 1 if sighting.absent else 0
-    if attempt.misses >= LOOKS_THAT_PROVE_ABSENCE:
-        finish(attempt, AttemptState.ABSENT, code="absent")
-        if follow_up.status == State.IN_DOUBT:
-            try_again(follow_up, code="absent")
-        return True
-    if attempt.checked_at - attempt.gate_at > NO_PROOF_AFTER:
-        finish(attempt, AttemptState.ABANDONED, code="no_proof")
-        reason = "The provider never confirmed it."
-        fail_follow_up(follow_up=follow_up, code="no_proof", reason=reason, from_states=IN_FLIGHT)
-        return True
-    attempt.save()
-    return False
+    attempt.looks += 1
+    attempt.misses = attempt.misses + 1 if sighting.is_whole else 0
+    match ending(
+        looks=attempt.looks,
+        misses=attempt.misses,
+        can_be_asked=channel is None or channel.can_be_asked,  # without its backend: perhaps later again
+        repeats_left=_repeats_left(attempt, follow_up, channel),
+        is_overdue=moment - attempt.gate_at > timedelta(hours=settings.FOLLOWUP_NO_PROOF_HOURS),
+    ):
+        case Ending.WAIT:
+            attempt.save()
+            return False
+        case Ending.ABSENT:
+            finish(attempt, AttemptState.ABSENT, code="absent")
+            if follow_up.status == State.IN_DOUBT:
+                try_again(follow_up, code="absent")
+        case Ending.REPEAT:
+            finish(attempt, AttemptState.ABANDONED, code=REPEATED)
+            if follow_up.status == State.IN_DOUBT:
+                try_again(follow_up, code=REPEATED)
+        case Ending.GIVE_UP:
+            finish(attempt, AttemptState.ABANDONED, code="no_proof")
+            reason = "The provider never confirmed it."
+            fail_follow_up(follow_up=follow_up, code="no_proof", reason=reason, from_states=IN_FLIGHT)
+    return True
 
 
-def _is_taken(attempt: Attempt, sighting: Sighting) -> bool:
-    """Whether the message found belongs to another attempt (the same text to the same number)."""
-    return (
-        Attempt.objects.filter(provider=attempt.provider, provider_message_id=sighting.provider_message_id)
-        .exclude(pk=attempt.pk)
-        .exists()
+def _repeats_left(attempt: Attempt, follow_up: FollowUpSchedule, channel: Channel | None) -> int:
+    if channel is None or gives_up(follow_up.tries):
+        return 0
+    if may_repeat(attempt, follow_up):
+        return 1
+    spent = follow_up.attempts.filter(state=AttemptState.ABANDONED, code=REPEATED).count()
+    return channel.repeats_in_doubt - spent
+
+
+def _own_message(
+    attempt: Attempt, follow_up: FollowUpSchedule, channel: Channel, sighting: Sighting
+) -> str | None:
+    """Which of the listed messages is this attempt's: none that is another's, and each goes to the attempt
+    nearest in time, the others being called or in doubt at the same address."""
+    listed = {each.provider_message_id: each.made_at for each in sighting.candidates}
+    if not listed:
+        return None
+    # Reported with an attempt's id, whether that report is applied, and that attempt known to us, or not.
+    named = ProviderEvent.objects.filter(provider=attempt.provider, provider_message_id__in=listed)
+    reported = dict(
+        named.exclude(attempt_reference="").values_list("provider_message_id", "attempt_reference")
     )
+    for message_id, reference in reported.items():
+        if reference == str(attempt.pk):
+            return message_id
+        del listed[message_id]
+    others = Attempt.objects.filter(provider=attempt.provider).exclude(pk=attempt.pk)
+    owned = others.filter(provider_message_id__in=listed, state=AttemptState.ACCEPTED)
+    for message_id in owned.values_list("provider_message_id", flat=True):
+        del listed[message_id]
+    rivals = others.filter(
+        state__in=OPEN_ATTEMPT_STATES, to_hash=attempt.to_hash, follow_up__channel=follow_up.channel
+    )
+    if channel.finds_by_text:
+        rivals = rivals.filter(body_hash=attempt.body_hash)
+    called = dict(rivals.values_list("pk", "gate_at"))
+    return nearest_in_time({**called, attempt.pk: attempt.gate_at}, listed).get(attempt.pk)

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from credits.services import lock_account
-from followups.choices import Origin, State
+from followups.choices import AttemptState, Origin, State
 from followups.exceptions import FollowUpNotFound, TemplateNotFound
 from followups.models import FollowUpSchedule
 from followups.selectors.settings import effective_settings
@@ -60,5 +60,6 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
 def _never_went_out(follow_up: FollowUpSchedule) -> bool:
     """Failed before any provider may have taken it, or waiting although its time has come."""
     if follow_up.status == State.FAILED:
-        return follow_up.sent_at is None and follow_up.failure_code != "no_proof"
+        perhaps = [AttemptState.ACCEPTED, AttemptState.ABANDONED]
+        return follow_up.sent_at is None and not follow_up.attempts.filter(state__in=perhaps).exists()
     return follow_up.status == State.PENDING and follow_up.scheduled_at <= now()

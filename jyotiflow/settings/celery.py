@@ -4,6 +4,7 @@ from typing import Any
 
 from jyotiflow.settings.data import REDIS_URL
 from jyotiflow.settings.environment import env
+from jyotiflow.settings.followups import FOLLOWUP_LOOK_INTERVAL_SECONDS
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -37,7 +38,10 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "dispatch due follow-ups": _every(1, "followups.tasks.dispatch_due"),
     "rescue expired leases": _every(15, "followups.tasks.rescue_expired"),
-    "resolve follow-ups in doubt": _every(60, "followups.tasks.reconcile"),
+    # Twice an interval: a look is at most half of one late.
+    "resolve follow-ups in doubt": _every(
+        max(1, FOLLOWUP_LOOK_INTERVAL_SECONDS / 2), "followups.tasks.reconcile"
+    ),
     "apply waiting receipts": _every(30, "followups.tasks.apply_waiting_receipts"),
     "play sandbox receipts": _every(1, "followups.tasks.play_sandbox_receipts"),
     "plan missed sessions": _every(60, "followups.tasks.plan_missed_sessions"),

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
+from django.utils.timezone import now
 from pytest_django import Settings
 
 from credits.services import grant
 from followups.channels import get_channel
-from followups.channels.base import Accepted, Channel, Message
+from followups.channels.base import CANNOT_TELL, Accepted, Candidate, Channel, Message, Sighting
 from followups.models import FollowUpTemplate
 from followups.services.delivery import deliver
 from followups.services.dispatch import claim_due
@@ -50,6 +51,14 @@ def rich_user(user: User) -> User:
     return user
 
 
+NOTHING = Sighting(is_whole=True)
+
+
+def found(*message_ids: str) -> Sighting:
+    """A whole list with these messages, made at this moment."""
+    return Sighting(tuple(Candidate(each, now()) for each in message_ids), is_whole=True)
+
+
 @dataclass
 class ScriptedChannel(Channel):
     """The far end of the wire: answers as the script says, and counts what it was given."""
@@ -58,7 +67,11 @@ class ScriptedChannel(Channel):
     repeat_is_harmless: bool = False
     script: list[Any] = field(default_factory=list)
     taken: list[Message] = field(default_factory=list)
-    sighting: Any = None
+    sighting: Any = CANNOT_TELL
+    can_be_asked: bool = True
+    repeats_in_doubt: int = 0
+    keeps_key_for: timedelta | None = None
+    finds_by_text: bool = True
 
     def addresses(self, user: User) -> tuple[str, ...]:
         return (user.email,)
@@ -73,7 +86,10 @@ class ScriptedChannel(Channel):
         return answer
 
     def find(self, **_: Any) -> Any:
-        return self.sighting
+        answer = self.sighting
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @pytest.fixture

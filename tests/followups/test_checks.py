@@ -208,3 +208,25 @@ def test_production_mail_needs_a_sender_of_our_own(settings: Settings, sender: s
     assert ids() == ["followups.E005"]
     settings.EMAIL_FROM = "JyotiFlow <followups@jyotiflow.in>"
     assert faults() == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fault"),
+    [
+        ("FOLLOWUP_SETTLE_DELAY_SECONDS", 33, "followups.E007"),  # the longest call takes 33.05
+        ("FOLLOWUP_SETTLE_DELAY_SECONDS", -1, "followups.E007"),
+        ("FOLLOWUP_LOOK_INTERVAL_SECONDS", 0, "followups.E008"),
+        ("FOLLOWUP_NO_PROOF_HOURS", 0, "followups.E008"),
+    ],
+)
+def test_times_of_doubt_that_prove_nothing_are_faults(
+    settings: Settings, variable: str, value: int, fault: str
+) -> None:
+    setattr(settings, variable, value)
+    assert ids() == [fault]
+    assert variable in texts()
+
+
+def test_a_settle_delay_just_longer_than_a_call_has_no_fault(settings: Settings) -> None:
+    settings.FOLLOWUP_SETTLE_DELAY_SECONDS = 34
+    assert faults() == []

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 
 from credits.selectors import balance_of, imbalances
 from credits.services import grant
-from followups.channels.base import Accepted, Sighting
+from followups.channels.base import CANNOT_TELL, Accepted
 from followups.choices import AttemptState, ReceiptKind, State, SuppressionReason
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from followups.models import Attempt, FollowUpSchedule, RecipientPreference, Suppression
@@ -25,7 +25,7 @@ from followups.services.scheduling import schedule_follow_up
 from followups.services.settings import update_settings
 from followups.services.withdrawing import cancel_follow_up, cancel_overdue
 from jyotiflow.accounts.models import User
-from tests.followups.conftest import ScriptedChannel
+from tests.followups.conftest import NOTHING, ScriptedChannel, found
 
 pytestmark = pytest.mark.django_db
 
@@ -269,12 +269,12 @@ class TestReconcile:
     def test_not_before_the_settle_delay(
         self, provider: ScriptedChannel, follow_up: FollowUpSchedule
     ) -> None:
-        provider.sighting = Sighting(found=True, provider_message_id="late")
+        provider.sighting = found("late")
         assert reconcile() == 0
         assert reload(follow_up).status == State.IN_DOUBT
 
     def test_found_is_sent(self, provider: ScriptedChannel, follow_up: FollowUpSchedule) -> None:
-        provider.sighting = Sighting(found=True, provider_message_id="SM1")
+        provider.sighting = found("SM1")
         age_attempts(minutes=6)
         assert reconcile() == 1
         assert (reload(follow_up).status, reload(follow_up).provider_message_id) == (State.SENT, "SM1")
@@ -282,7 +282,7 @@ class TestReconcile:
     def test_absent_once_proves_nothing_absent_twice_is_tried_again(
         self, provider: ScriptedChannel, follow_up: FollowUpSchedule, run_queue: Any
     ) -> None:
-        provider.sighting = Sighting(absent=True)
+        provider.sighting = NOTHING
         age_attempts(minutes=6)
         assert reconcile() == 0
         assert reconcile() == 0  # less than a minute later it isn't even asked
@@ -296,7 +296,7 @@ class TestReconcile:
     def test_without_proof_in_a_day_it_fails_and_is_refunded(
         self, provider: ScriptedChannel, follow_up: FollowUpSchedule
     ) -> None:
-        provider.sighting = Sighting()
+        provider.sighting = CANNOT_TELL
         age_attempts(hours=25)
         assert reconcile() == 1
         assert (reload(follow_up).status, reload(follow_up).failure_code) == (State.FAILED, "no_proof")

@@ -16,7 +16,7 @@ from followups.services.receipts import Receipt, record_receipt
 from followups.services.reconciling import reconcile
 from followups.services.scheduling import schedule_follow_up
 from jyotiflow.accounts.models import User
-from tests.followups.conftest import ScriptedChannel
+from tests.followups.conftest import NOTHING, ScriptedChannel
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +60,7 @@ def test_what_arrived_after_all_is_not_sent_again(
 ) -> None:
     provider.script = [OutcomeUnknown("timeout")]
     run_queue()
-    provider.sighting = type("Absent", (), {"found": False, "absent": True})
+    provider.sighting = NOTHING
     for _ in range(2):  # twice absent: it waits for another try
         for attempt in Attempt.objects.filter(state=AttemptState.IN_DOUBT):
             checked_at = attempt.checked_at and attempt.checked_at - timedelta(hours=1)

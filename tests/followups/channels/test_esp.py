@@ -3,6 +3,8 @@
 import json
 import pkgutil
 import re
+import uuid
+from datetime import timedelta
 from typing import Any
 
 import anymail.backends
@@ -10,7 +12,7 @@ import pytest
 from django.core.mail.backends.dummy import EmailBackend
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
-from werkzeug import Response
+from werkzeug import Request, Response
 
 from followups.channels import esp
 from followups.channels.base import Accepted
@@ -99,7 +101,8 @@ def test_every_mail_service_can_carry_our_mail(httpserver: HTTPServer, esp_chann
     ((request, _),) = httpserver.log
     body = request.get_data(as_text=True) or str(request.form)
     assert "List-Unsubscribe-Post" in body
-    assert str(message.attempt_id) in body or name in WITHOUT_METADATA
+    reference = message.follow_up_id if name in esp.KEYS else message.attempt_id
+    assert str(reference) in body or name in WITHOUT_METADATA
 
 
 def test_no_http_service_of_anymail_is_left_out() -> None:
@@ -193,6 +196,77 @@ def test_a_service_that_does_not_answer_is_unknown(
         esp_channel().send(make_message())
     assert word.value.code == "timeout"
     assert len(httpserver.log) <= 1
+
+
+class Resend:
+    """One mail a key: the same answer again, 409 for another text or while the first still runs."""
+
+    def __init__(self, httpserver: HTTPServer) -> None:
+        self.mails: dict[str, tuple[bytes, str]] = {}
+        self.answers: list[Response] = []  # given instead, once the mail is taken
+        self.running = False
+        httpserver.expect_request("/emails", method="POST").respond_with_handler(self.take)
+
+    def take(self, request: Request) -> Response:
+        assert request.headers["Authorization"] == "Bearer k"
+        key, body = request.headers["Idempotency-Key"], request.get_data()
+        if self.running:
+            return self.conflict("concurrent_idempotent_requests")
+        before, mail_id = self.mails.setdefault(key, (body, f"mail-{len(self.mails) + 1}"))
+        if before != body:
+            return self.conflict("invalid_idempotent_request")
+        return self.answers.pop(0) if self.answers else Response(json.dumps({"id": mail_id}))
+
+    @staticmethod
+    def conflict(name: str) -> Response:
+        body = {"statusCode": 409, "name": name, "message": "Not with this key."}
+        return Response(json.dumps(body), 409, content_type="application/json")
+
+
+class TestKeys:
+    """A service that takes idempotency keys is asked again under the follow-up's."""
+
+    @pytest.fixture
+    def resend(self, httpserver: HTTPServer) -> Resend:
+        return Resend(httpserver)
+
+    def test_a_repeat_after_a_lost_answer_is_the_same_mail(self, resend: Resend, esp_channel: Any) -> None:
+        channel = esp_channel("resend")
+        first, second = (make_message(follow_up_id=uuid.UUID(int=7), html="<p>hello</p>") for _ in range(2))
+        assert first.attempt_id != second.attempt_id
+        resend.answers = [Response("{}", 502)]
+        with pytest.raises(OutcomeUnknown):
+            channel.send(first)
+        assert channel.send(second) == Accepted("mail-1")
+        assert channel.send(make_message()) == Accepted("mail-2")
+        assert list(resend.mails)[0] == str(uuid.UUID(int=7))
+
+    def test_a_key_that_came_with_another_text_proves_that_the_first_was_taken(
+        self, resend: Resend, esp_channel: Any
+    ) -> None:
+        channel = esp_channel("resend")
+        resend.answers = [Response("{}", 500)]
+        with pytest.raises(OutcomeUnknown):
+            channel.send(make_message(follow_up_id=uuid.UUID(int=7), text="Dear Lakshmi"))
+        assert channel.send(make_message(follow_up_id=uuid.UUID(int=7), text="Dear Laxmi")) == Accepted()
+        assert len(resend.mails) == 1
+
+    def test_a_key_whose_first_request_still_runs_is_unknown(self, resend: Resend, esp_channel: Any) -> None:
+        resend.running = True
+        with pytest.raises(OutcomeUnknown) as word:
+            esp_channel("resend").send(make_message())
+        assert word.value.code == "key_in_use"
+
+    @pytest.mark.parametrize("body", ["", "[]", "{}", '{"name": "not_found"}'])
+    def test_another_conflict_is_a_refusal(self, httpserver: HTTPServer, esp_channel: Any, body: str) -> None:
+        httpserver.expect_request("/emails").respond_with_data(body, status=409)
+        with pytest.raises(Rejected):
+            esp_channel("resend").send(make_message())
+
+    def test_a_channel_with_keys_says_for_how_long_and_repeats_nothing_else(self, esp_channel: Any) -> None:
+        keyed, other = esp_channel("resend"), esp_channel("postmark")
+        assert (keyed.keeps_key_for, keyed.repeats_in_doubt) == (timedelta(hours=20), 0)
+        assert (other.keeps_key_for, other.repeats_in_doubt) == (None, 1)
 
 
 def test_a_service_without_its_key_is_misconfigured(settings: Settings, esp_channel: Any) -> None:

@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from followups.channels import twilio, twilio_errors
-from followups.channels.base import CANNOT_TELL, Accepted, Sighting
+from followups.channels.base import CANNOT_TELL, Accepted, Candidate, Sighting
 from followups.channels.sms import SmsChannel
 from followups.channels.twilio import TwilioChannel
 from followups.channels.whatsapp import WhatsAppChannel
@@ -29,6 +29,7 @@ SID = "SM" + "1b" * 16
 PHONE = "+919840012345"
 CONTENT_SID = "HX" + "2c" * 16
 SERVICE_SID = "MG" + "3d" * 16
+NOTHING = Sighting(is_whole=True)
 SINCE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -374,9 +375,15 @@ def at(seconds: float) -> str:
     return format_datetime(SINCE + timedelta(seconds=seconds))
 
 
+def ids(sighting: Sighting) -> list[str]:
+    return [candidate.provider_message_id for candidate in sighting.candidates]
+
+
 def test_a_message_with_our_text_is_found(httpserver: HTTPServer) -> None:
     listing(httpserver, resource(body="another", sid="SM" + "9" * 32), resource())
-    assert find(httpserver, sms(httpserver)) == Sighting(found=True, provider_message_id=SID)
+    assert find(httpserver, sms(httpserver)) == Sighting(
+        (Candidate(SID, SINCE + timedelta(seconds=1)),), is_whole=True
+    )
     ((request, _),) = httpserver.log
     assert request.args.to_dict() == {"To": PHONE, "PageSize": "1000"}
 
@@ -394,40 +401,83 @@ def test_a_message_with_our_text_is_found(httpserver: HTTPServer) -> None:
 )
 def test_a_message_that_is_not_ours_proves_absence(httpserver: HTTPServer, other: dict[str, Any]) -> None:
     listing(httpserver, resource(**other))
-    assert find(httpserver, sms(httpserver)) == Sighting(absent=True)
+    assert find(httpserver, sms(httpserver)) == NOTHING
 
 
 def test_an_empty_list_proves_absence(httpserver: HTTPServer) -> None:
     listing(httpserver)
-    assert find(httpserver, sms(httpserver)) == Sighting(absent=True)
+    assert find(httpserver, sms(httpserver)) == NOTHING
 
 
-def test_of_several_the_one_nearest_in_time_is_ours(httpserver: HTTPServer) -> None:
+def test_all_that_may_be_ours_are_named(httpserver: HTTPServer) -> None:
     later, nearest = "SM" + "4" * 32, "SM" + "5" * 32
     listing(
         httpserver,
         resource(sid=later, date_created=at(300)),
         resource(sid=nearest, date_created=at(-30)),
     )
-    assert find(httpserver, sms(httpserver)).provider_message_id == nearest
+    assert ids(find(httpserver, sms(httpserver))) == [later, nearest]
+
+
+def pages(httpserver: HTTPServer, *listed: list[dict[str, Any]]) -> None:
+    """A list of so many pages; each names the next, and a call beyond the last fails."""
+    for number, messages in enumerate(listed):
+        next_page = f"{PATH}?To={PHONE}&Page={number + 1}&PageSize=1000&PageToken=PT{number + 1}"
+        body = {
+            "messages": messages,
+            "page": number,
+            "page_size": 1000,
+            "next_page_uri": next_page.replace("+", "%2B") if number + 1 < len(listed) else None,
+            "uri": PATH,
+        }
+        httpserver.expect_ordered_request(PATH, method="GET").respond_with_json(body)
+
+
+def test_a_list_is_read_to_its_end(httpserver: HTTPServer) -> None:
+    pages(httpserver, [resource(body="a")], [resource(body="b")], [resource()])
+    sighting = find(httpserver, sms(httpserver))
+    assert (ids(sighting), sighting.is_whole) == ([SID], True)
+    assert [request.args.get("Page") for request, _ in httpserver.log] == [None, "1", "2"]
+
+
+def test_a_list_is_read_no_further_back_than_ours_may_stand(httpserver: HTTPServer) -> None:
+    pages(httpserver, [resource(body="a")], [resource(date_created=at(-40_000))], [resource()])
+    assert find(httpserver, sms(httpserver)) == NOTHING
+    assert len(httpserver.log) == 2
 
 
 def test_a_list_that_may_go_on_proves_nothing(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(twilio, "LIST_PAGE", 2)
-    listing(httpserver, resource(body="a"), resource(body="b"))
+    monkeypatch.setattr(twilio, "LONGEST_LIST", 2)
+    pages(httpserver, [resource(body="a")], [resource(body="b")], [resource()])
     assert find(httpserver, sms(httpserver)) == CANNOT_TELL
 
 
-def test_whatsapp_tells_absence_only_when_nothing_at_all_went_out(httpserver: HTTPServer) -> None:
-    listing(httpserver, resource(body="the template's own words", to=f"whatsapp:{PHONE}"))
-    assert find(httpserver, whatsapp(httpserver)) == CANNOT_TELL
+def test_whatsapp_is_told_by_number_sender_and_time(httpserver: HTTPServer) -> None:
+    own = {"to": f"whatsapp:{PHONE}", "from": "whatsapp:+14155550100", "body": "the template's own words"}
+    others = ["SM" + digit * 32 for digit in "3456"]
+    listing(
+        httpserver,
+        resource(**own),
+        resource(**own, sid=others[0], direction="inbound"),
+        resource(**own, sid=others[1], date_created=at(-3_600)),
+        resource(**(own | {"from": "whatsapp:+14155550999"}), sid=others[2]),
+        resource(**(own | {"from": None}), sid=others[3]),
+    )
+    sighting = find(httpserver, whatsapp(httpserver))
+    assert (ids(sighting), sighting.is_whole) == ([SID, others[3]], True)
     assert httpserver.log[0][0].args["To"] == f"whatsapp:{PHONE}"
-    assert find(httpserver, whatsapp(httpserver), "the template's own words").found
-    httpserver.clear_all_handlers()
-    listing(httpserver, resource(date_created=at(-3_600)))
-    assert find(httpserver, whatsapp(httpserver)) == Sighting(absent=True)
+
+
+def test_whatsapp_by_messaging_service_is_told_by_the_service(httpserver: HTTPServer) -> None:
+    other = "SM" + "7" * 32
+    listing(
+        httpserver,
+        resource(messaging_service_sid=SERVICE_SID),
+        resource(messaging_service_sid="MG" + "9" * 32, sid=other),
+    )
+    assert ids(find(httpserver, whatsapp(httpserver, sender=SERVICE_SID))) == [SID]
 
 
 def test_a_look_that_fails_says_so(httpserver: HTTPServer) -> None:
