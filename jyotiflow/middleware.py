@@ -1,8 +1,10 @@
 """What is refused before any view sees it, and what of a request is logged."""
 
+import re
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
 from django_structlog.middlewares import RequestMiddleware
 
 from jyotiflow.errors import bad_request, not_found
@@ -23,9 +25,23 @@ class RefuseNulCharacters:
 
 
 class RequestLog(RequestMiddleware):
-    """Logs a request without its query, which may name a person, and without a signed link's token."""
+    """Logs a request without what may name a person: its query, and whatever in its path is no id of ours."""
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
-        path = "/u/…" if request.path.startswith("/u/") else request.path
-        return f"{request.method} {path}"
+        return f"{request.method} {loggable_path(request)}"
+
+
+def loggable_path(request: HttpRequest) -> str:
+    """The path as its route is written, with ids put in; the caller's own words show as ``…``."""
+    try:
+        match = request.resolver_match or resolve(request.path_info)
+    except Resolver404:
+        return "/…"
+    words = ["", *match.route.split("/")]
+    return "/".join(part if part in words or _is_id(part) else "…" for part in request.path_info.split("/"))
+
+
+def _is_id(part: str) -> bool:
+    """A number of ours or a UUID; a phone number is longer."""
+    return re.fullmatch(r"\d{1,9}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", part) is not None

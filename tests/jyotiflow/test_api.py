@@ -1,6 +1,7 @@
 import datetime as dt
 import json
 import logging
+import uuid
 from typing import Any
 
 import pytest
@@ -299,9 +300,27 @@ def test_a_throttle_lets_through_while_redis_is_away(settings):
 
 
 @pytest.mark.django_db
-def test_a_request_is_logged_without_query_and_link_token() -> None:
+def test_a_request_is_logged_with_ids_but_without_words_of_the_caller() -> None:
+    follow_up = uuid.uuid4()
     with structlog.testing.capture_logs() as logged:
         Client().get("/livez?user_email=someone@example.test")
         Client().get("/u/1-email.signature")
+        Client().get("/api/followup/session/someone@example.test")
+        Client().get("/api/someone@example.test")
+        Client().post(f"/api/followup/cancel/{follow_up}")
+        Client().get("/admin/accounts/user/17/change/")
+        Client().get("/admin/accounts/user/+919840012345/change/")
     requests = [line["request"] for line in logged if "request" in line]
-    assert set(requests) == {"GET /livez", "GET /u/…"}
+    assert requests == [
+        line
+        for path in (
+            "GET /livez",
+            "GET /u/…",
+            "GET /api/followup/session/…",
+            "GET /…/…",
+            f"POST /api/followup/cancel/{follow_up}",
+            "GET /admin/accounts/user/17/change/",
+            "GET /admin/accounts/user/…/change/",
+        )
+        for line in (path, path)  # when it starts and when it ends
+    ]
