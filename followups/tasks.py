@@ -14,6 +14,7 @@ from followups.services import (
     dispatch,
     idempotency,
     planning,
+    privacy,
     receipts,
     reconciling,
     rescuing,
@@ -97,6 +98,12 @@ def cancel_overdue() -> None:
     """Cancel what expired, and forget old idempotent answers."""
     withdrawing.cancel_overdue()
     idempotency.forget_old_answers()
+
+
+@shared_task(name="followups.tasks.finish_erasures")
+def finish_erasures() -> None:
+    """Go on with erasures that a crash or a message on its way left open."""
+    privacy.finish_erasures()
 
 
 @shared_task(name="followups.tasks.roll_up_analytics")

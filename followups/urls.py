@@ -7,6 +7,7 @@ from followups.api.admin import AnalyticsViewSet, ScheduleViewSet, SettingsViewS
 from followups.api.devices import DeviceViewSet
 from followups.api.follow_ups import FollowUpViewSet
 from followups.api.machine import SessionCompleteView
+from followups.api.privacy import PrivacyViewSet
 from followups.receipts.email import email_receipt
 from followups.receipts.twilio import twilio_receipt
 from followups.web import views
@@ -29,6 +30,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         for channel in ("email", "sms", "whatsapp")
     ),
     path(f"{_api}devices", DeviceViewSet.as_view({"post": "register", "delete": "forget"})),
+    path(f"{_api}privacy/export", PrivacyViewSet.as_view({"get": "export"})),
+    path(f"{_api}privacy/erase", PrivacyViewSet.as_view({"post": "erase"})),
     path(f"{_api}admin/templates", TemplateViewSet.as_view({"get": "index", "post": "create"})),
     path(
         f"{_api}admin/templates/<uuid:template_id>",

@@ -2,9 +2,27 @@
 
 from django.contrib import admin
 
-from followups.admin import analytics, deliveries, idempotency, recipients, schedules, settings, templates
+from followups.admin import (
+    analytics,
+    deliveries,
+    idempotency,
+    people,
+    recipients,
+    schedules,
+    settings,
+    templates,
+)
 
-__all__ = ["analytics", "deliveries", "idempotency", "recipients", "schedules", "settings", "templates"]
+__all__ = [
+    "analytics",
+    "deliveries",
+    "idempotency",
+    "people",
+    "recipients",
+    "schedules",
+    "settings",
+    "templates",
+]
 
 admin.site.site_header = "JyotiFlow Follow-ups"
 admin.site.site_title = "JyotiFlow Follow-ups"

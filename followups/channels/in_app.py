@@ -1,6 +1,6 @@
 """In-app messages: our own database is the provider, so a message is delivered exactly once."""
 
-from django.db import DatabaseError, DataError, IntegrityError
+from django.db import DatabaseError, DataError, IntegrityError, transaction
 
 from followups.channels.base import Accepted, Channel, Message
 from followups.exceptions import OutcomeUnknown, Rejected
@@ -28,7 +28,12 @@ class InAppChannel(Channel):
             language=message.language,
         )
         try:
-            InAppMessage.objects.bulk_create([row], ignore_conflicts=True)
+            with transaction.atomic():
+                # Locked, so that an erasure comes wholly before this row or wholly after it.
+                reader = User.objects.select_for_update(no_key=True).filter(pk=row.user_id, is_active=True)
+                if reader.first() is None:
+                    raise Rejected("user_inactive", "The account is closed.")
+                InAppMessage.objects.bulk_create([row], ignore_conflicts=True)
         except IntegrityError:
             raise Rejected("no_such_follow_up", "The message belongs to nobody.") from None
         except DataError:

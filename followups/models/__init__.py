@@ -3,6 +3,7 @@
 from followups.models.analytics import FollowUpAnalytics
 from followups.models.deliveries import Attempt, ProviderEvent
 from followups.models.idempotency import IdempotentAnswer
+from followups.models.privacy import Erasure
 from followups.models.recipients import Device, InAppMessage, RecipientPreference, SandboxMessage, Suppression
 from followups.models.schedules import FollowUpSchedule, SessionPlan
 from followups.models.settings import FollowUpSetting
@@ -12,6 +13,7 @@ __all__ = [
     "TEXT_FIELDS",
     "Attempt",
     "Device",
+    "Erasure",
     "FollowUpAnalytics",
     "FollowUpSchedule",
     "FollowUpSetting",

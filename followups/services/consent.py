@@ -3,13 +3,19 @@
 from django.db import transaction
 
 from followups.choices import SuppressionReason
-from followups.models import Device, RecipientPreference, Suppression
+from followups.models import Device, Erasure, RecipientPreference, Suppression
 from jyotiflow.accounts.models import User
+from jyotiflow.exceptions import NotSignedIn
 
 
 @transaction.atomic
 def opt_out(*, user: User, channel: str) -> None:
-    """Switch a channel off for a user. What is scheduled on it is refunded when its time comes."""
+    """Switch a channel off for a user. What is scheduled on it is refunded when its time comes.
+
+    Of an erased person nothing is remembered any more, and nothing is sent either.
+    """
+    if Erasure.objects.filter(user=user).exists():
+        return
     RecipientPreference.objects.get_or_create(user=user)
     preference = RecipientPreference.objects.select_for_update().get(user=user)
     if channel not in preference.channels_off:
@@ -26,8 +32,14 @@ def suppress(*, channel: str, address_hash: str, reason: SuppressionReason, sour
     )
 
 
+@transaction.atomic
 def register_device(*, user: User, token: str, platform: str) -> Device:
-    """Register a push token; one that was another user's (a shared phone) becomes this user's."""
+    """Register a push token; one that was another user's (a shared phone) becomes this user's.
+
+    Raises ``NotSignedIn`` for an account that was closed while the request was on its way.
+    """
+    if User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first() is None:
+        raise NotSignedIn
     device, _ = Device.objects.update_or_create(token=token, defaults={"user": user, "platform": platform})
     return device
 

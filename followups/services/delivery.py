@@ -97,8 +97,9 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
     ``None`` when it must not be sent now; it's then back in the queue, failed and refunded, or not ours.
     """
     follow_up = (
+        # Its reader is read after the lock is held: who is erased meanwhile isn't written to.
         FollowUpSchedule.objects.select_for_update(of=("self",))
-        .select_related("user", "session", "template_version")
+        .select_related("session", "template_version")
         .filter(pk=follow_up_id, status=State.SENDING, claim_token=token)
         .first()
     )

@@ -96,7 +96,9 @@ def apply_event(event: ProviderEvent) -> bool:
     event.attempt = attempt
     _apply(event, attempt, follow_up)
     event.applied_at = now()
-    event.save(update_fields=["attempt", "applied_at"])
+    if follow_up.user.erased_at is not None:
+        event.raw = {}
+    event.save(update_fields=["attempt", "applied_at", "raw"])
     failpoint("in_apply_receipt")
     return True
 

@@ -159,7 +159,8 @@ def book(
     Raises ``Unreachable`` for a message that could not arrive, and ``InsufficientCredits``.
     """
     refusal = reachability(user=user, channel=template.channel).refusal
-    if not user.is_active:
+    # Read under the user's lock: a person who is erased at this moment is seen, or sees this booking.
+    if not User.objects.filter(pk=user.pk, is_active=True).exists():
         refusal = "This account is closed."
     if refusal:
         raise Unreachable(refusal, errors={"channel": [refusal]})

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from credits.services import refund
-from followups.choices import State
+from followups.choices import OPEN_ATTEMPT_STATES, State
 from followups.exceptions import FollowUpNotFound
-from followups.models import FollowUpSchedule
+from followups.models import Erasure, FollowUpSchedule
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import Conflict
@@ -56,6 +56,21 @@ def cancel_overdue(*, batch: int = 200) -> int:
     return cancelled
 
 
+@transaction.atomic
+def withdraw_for_erasure(*, follow_up_id: UUID) -> int | None:
+    """Cancel what waits for a person who is being erased; returns the credits given back.
+
+    Refunded whatever the settings say: it's asked to vanish. ``None`` for one past the gate or past that.
+    """
+    waiting = FollowUpSchedule.objects.filter(pk=follow_up_id, status__in=[State.PENDING, State.SENDING])
+    follow_up = waiting.select_for_update().first()
+    if follow_up is None or follow_up.attempts.filter(state__in=OPEN_ATTEMPT_STATES).exists():
+        return None
+    follow_up.claim_token = follow_up.lease_until = None  # a worker short of the gate finds its token void
+    _cancel(follow_up, refunds=True, code="erased")
+    return follow_up.credits_refunded
+
+
 def _cancel(follow_up: FollowUpSchedule, *, refunds: bool, code: str) -> None:
     follow_up.status = State.CANCELLED
     follow_up.cancelled_at = now()
@@ -85,8 +100,12 @@ def fail_follow_up(
 
 
 def _save_and_refund(follow_up: FollowUpSchedule, *, refunds: bool, at: datetime) -> None:
-    """Locks are taken in one order everywhere: follow-up, session (by the save's trigger), account."""
-    is_due = refunds and follow_up.credits_charged > 0 and follow_up.refunded_at is None
+    """Locks are taken in one order everywhere: follow-up, session (by the save's trigger), account.
+
+    Of what an erased person bought nothing is kept back.
+    """
+    is_due = follow_up.credits_charged > 0 and follow_up.refunded_at is None
+    is_due = is_due and (refunds or Erasure.objects.filter(user=follow_up.user_id).exists())
     if is_due:
         follow_up.credits_refunded, follow_up.refunded_at = follow_up.credits_charged, at
     follow_up.save()

@@ -22,7 +22,7 @@ class UserAdmin(DjangoUserAdmin):
         (None, {"fields": ("email", "password")}),
         (_("Person"), {"fields": ("name", "phone", "preferred_language", "timezone")}),
         (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        (_("Dates"), {"fields": ("last_login", "created_at")}),
+        (_("Dates"), {"fields": ("last_login", "created_at", "erased_at")}),
     )
     add_fieldsets = (
         (
@@ -30,7 +30,7 @@ class UserAdmin(DjangoUserAdmin):
             {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")},
         ),
     )
-    readonly_fields = ("last_login", "created_at")
+    readonly_fields = ("last_login", "created_at", "erased_at")
     list_display = ("email", "name", "preferred_language", "timezone", "is_active", "is_staff", "created_at")
     list_filter = ("is_active", "is_staff", "preferred_language", "groups")
     search_fields = ("email", "name", "phone")
@@ -42,10 +42,27 @@ class UserAdmin(DjangoUserAdmin):
         return (*self.readonly_fields, *access)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+        is_erased = obj is not None and obj.erased_at is not None
+        return super().has_change_permission(request, obj) and _may_touch(request, obj) and not is_erased
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+    # The admin log keeps what it is told for good, so it's told the id and not the address.
+
+    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        return super().log_addition(request, _nameless(obj), message)
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        return super().log_change(request, _nameless(obj), message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        nameless: Any = [_nameless(person) for person in queryset]
+        return super().log_deletions(request, nameless)
+
+
+def _nameless(person: User) -> User:
+    return User(pk=person.pk, email=f"user {person.pk}")
 
 
 def _is_superuser(request: HttpRequest) -> bool:

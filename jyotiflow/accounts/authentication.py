@@ -6,7 +6,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from jyotiflow.accounts.models import User
-from jyotiflow.accounts.tokens import ACCESS, read_claims, user_of
+from jyotiflow.accounts.tokens import ACCESS, ISSUER, read_claims, user_of
 from jyotiflow.errors import SIGN_IN_CHALLENGE
 from jyotiflow.exceptions import NotSignedIn
 
@@ -16,6 +16,11 @@ def caller(request: Request) -> User:
     if not isinstance(request.user, User):
         raise NotSignedIn
     return request.user
+
+
+def is_platform_sign_in(request: Request) -> bool:
+    """Whether the platform signed the caller in, whose users may have no password here."""
+    return isinstance(request.auth, dict) and request.auth.get("iss") != ISSUER
 
 
 class TokenAuthentication(BaseAuthentication):

@@ -15,6 +15,8 @@ from django.db.models.functions import Lower
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+ERASED_DOMAIN = "erased.invalid"  # RFC 2606: nothing can ever be delivered there
+
 
 class Language(models.TextChoices):
     """Languages the product speaks, as BCP-47 tags."""
@@ -78,6 +80,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May sign in to the admin site."))
     created_at = models.DateTimeField(_("created"), default=now, editable=False)
+    erased_at = models.DateTimeField(_("erased"), null=True, blank=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -88,6 +91,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name = _("user")
         verbose_name_plural = _("users")
         ordering = ["-created_at"]
+        permissions = [
+            ("export_personal_data", "Can export what is kept about a person"),
+            ("erase_person", "Can erase a person"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 Lower("email"),
@@ -95,6 +102,22 @@ class User(AbstractBaseUser, PermissionsMixin):
                 violation_error_message=_("A user with this email exists already."),
             ),
             models.CheckConstraint(condition=~models.Q(email=""), name="user_email_not_empty"),
+            models.CheckConstraint(
+                condition=models.Q(erased_at__isnull=True)
+                | models.Q(
+                    email__startswith="erased-",
+                    email__endswith=f"@{ERASED_DOMAIN}",
+                    name="",
+                    phone="",
+                    password__startswith="!",
+                    last_login__isnull=True,
+                    is_active=False,
+                    is_staff=False,
+                    is_superuser=False,
+                ),
+                name="user_erased_has_no_personal_data",
+                violation_error_message=_("An erased account stays as it is."),
+            ),
         ]
 
     def __str__(self) -> str:

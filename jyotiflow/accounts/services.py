@@ -58,6 +58,12 @@ STAFF_GROUPS: Mapping[str, Sequence[str]] = {
         "followups.view_followupanalytics",
         "followups.view_followupschedule",
     ],
+    "Privacy": [
+        "accounts.erase_person",
+        "accounts.export_personal_data",
+        "accounts.view_user",
+        "followups.view_erasure",
+    ],
     "Viewers": [
         "followups.view_followupanalytics",
         "followups.view_followupschedule",

@@ -23,6 +23,7 @@ from followups.selectors.recipients import hash_address
 from followups.services.analytics import roll_up_changed_days
 from followups.services.consent import opt_out, register_device, suppress
 from followups.services.planning import plan_session
+from followups.services.privacy import erase_person
 from followups.services.sandbox import play_receipts
 from followups.services.scheduling import schedule_follow_up
 from jyotiflow.accounts.models import User
@@ -93,6 +94,7 @@ def _make_one_of_each(number: int, make_template: Any) -> None:
         reason=SuppressionReason.OPT_OUT,
         source="asked",
     )
+    erase_person(user=UserFactory(), actor=user)
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="x", status=201)
     FollowUpSetting.objects.create(setting_key=f"left_over_{number}", setting_value="1")
     token = OutstandingToken.objects.create(user=user, jti=f"jti-{number}", token="", expires_at=now())

@@ -15,6 +15,7 @@ from django.urls import reverse
 from followups.models import (
     Attempt,
     Device,
+    Erasure,
     FollowUpAnalytics,
     FollowUpSchedule,
     FollowUpTemplate,
@@ -37,6 +38,7 @@ OURS = [model for model in REGISTERED if model._meta.app_label == "followups"]
 UNEDITABLE = [
     Attempt,
     Device,
+    Erasure,
     FollowUpAnalytics,
     FollowUpSchedule,
     IdempotentAnswer,
