@@ -112,3 +112,37 @@ class SettingType(models.TextChoices):
     INTEGER = "integer", _("Whole number")
     DECIMAL = "decimal", _("Amount")
     TIME = "time", _("Time of day")
+
+
+class ErrorPhase(models.TextChoices):
+    """When a provider's error reaches us."""
+
+    CALL = "call", _("Answer to a call")
+    REPORT = "report", _("Report on a message it had taken")
+
+
+class ErrorWord(models.TextChoices):
+    """What a provider's error means to us; `docs/errors.md` says what each does."""
+
+    LATER = "later", _("Not taken: send later")
+    REJECTED = "rejected", _("Refused or failed for good")
+    MISCONFIGURED = "misconfigured", _("Our account is at fault: messages wait")
+    UNKNOWN = "unknown", _("Nobody knows: in doubt")
+    RETRY = "retry", _("Failed for now: another attempt")
+    WINDOW = "window", _("Failed at this hour: another attempt outside quiet hours")
+    RECORD = "record", _("Only written down")
+
+
+RETRY_WORDS = (ErrorWord.RETRY, ErrorWord.WINDOW)
+WORDS_BY_PHASE: dict[ErrorPhase, tuple[ErrorWord, ...]] = {
+    ErrorPhase.CALL: (ErrorWord.LATER, ErrorWord.REJECTED, ErrorWord.MISCONFIGURED, ErrorWord.UNKNOWN),
+    ErrorPhase.REPORT: (ErrorWord.REJECTED, *RETRY_WORDS, ErrorWord.RECORD),
+}
+
+
+class RuleOrigin(models.TextChoices):
+    """Where an error rule comes from."""
+
+    SHIPPED = "shipped", _("Shipped")  # follows the product's own table
+    SEEN = "seen", _("Seen, to be classified")  # decides nothing until somebody does
+    EDITED = "edited", _("Edited here")  # goes before what is shipped

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Sum
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.crypto import constant_time_compare
@@ -12,8 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from followups.choices import State
-from followups.models import FollowUpSchedule
+from followups.choices import RuleOrigin, State
+from followups.models import ErrorRule, FollowUpSchedule
 from jyotiflow.errors import error_body, only
 from jyotiflow.health import check_health
 
@@ -49,6 +49,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return JsonResponse(error_body("Metrics are for staff and scrapers.", "not_allowed"), status=403)
     registry = CollectorRegistry()
     registry.register(QueueCollector())
+    registry.register(ErrorCodeCollector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -78,3 +79,21 @@ class QueueCollector(Collector):
             "How long the oldest due follow-up has been waiting.",
             value=max(0.0, (now() - oldest).total_seconds()) if oldest else 0.0,
         )
+
+
+class ErrorCodeCollector(Collector):
+    """Errors whose meaning nobody has told us yet, by provider: classify them in the admin."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        codes = GaugeMetricFamily(
+            "followups_unknown_error_codes", "Error codes nobody has classified.", labels=["provider"]
+        )
+        times = GaugeMetricFamily(
+            "followups_unknown_errors", "How often those codes were met.", labels=["provider"]
+        )
+        seen = ErrorRule.objects.filter(origin=RuleOrigin.SEEN).values_list("provider")
+        for provider, count, met in seen.annotate(Count("pk"), Sum("seen_count")).order_by("provider"):
+            codes.add_metric([provider], count)
+            times.add_metric([provider], met)
+        yield codes
+        yield times

@@ -5,6 +5,7 @@ from django.contrib import admin
 from followups.admin import (
     analytics,
     deliveries,
+    error_rules,
     idempotency,
     people,
     recipients,
@@ -16,6 +17,7 @@ from followups.admin import (
 __all__ = [
     "analytics",
     "deliveries",
+    "error_rules",
     "idempotency",
     "people",
     "recipients",

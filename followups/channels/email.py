@@ -70,12 +70,12 @@ class EmailChannel(Channel):
             connection = self._connection(message)
             connection.send_messages([mail])
         except Exception as error:
-            outcome = _outcome_of(error, connection, mail, self.key)
+            outcome = _outcome_of(error, connection, mail, self)
             self.close()
             if esp.took_it_before(error, self.key):
                 return Accepted()
             raise outcome from None  # the original's text often holds the address
-        if refusal := esp.of_recipient(mail):
+        if refusal := esp.of_recipient(mail, service=self.provider):
             raise refusal
         if self.provider == "smtp":
             return Accepted(provider_message_id=mail.extra_headers["Message-ID"])
@@ -169,10 +169,10 @@ def _service_faults() -> list[CheckMessage]:
 
 
 def _outcome_of(
-    error: Exception, connection: BaseEmailBackend | None, mail: AnymailMessage, key: esp.Key | None
+    error: Exception, connection: BaseEmailBackend | None, mail: AnymailMessage, channel: EmailChannel
 ) -> Word:
     if isinstance(error, AnymailError):
-        return esp.outcome_of(error, mail, key)
+        return esp.outcome_of(error, mail, service=channel.provider, key=channel.key)
     if isinstance(error, ImproperlyConfigured) or (connection is None and not isinstance(error, OSError)):
         return Misconfigured(type(error).__name__, "EMAIL_ESP, its ANYMAIL_* or the SMTP_* are not right.")
     # A backend that doesn't tell how far it got may have got all the way.

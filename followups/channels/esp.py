@@ -1,4 +1,4 @@
-"""What the errors of a mail service behind Anymail mean, whichever service it is."""
+"""How mail services behind Anymail name their errors, and the answers and events they come in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,27 +18,13 @@ from anymail.message import AnymailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
 from followups.channels import http
-from followups.channels.verdicts import Verdict, Word, misconfigured, rejected, unknown
-from followups.choices import SuppressionReason
-from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown
+from followups.channels.meanings import meaning
+from followups.channels.verdicts import ErrorKey, Word, exception_of
+from followups.choices import ErrorPhase
+from followups.exceptions import Misconfigured, OutcomeUnknown
 
-# By the HTTP status of the answer; other 4xx are refusals, everything else is unknown.
-# https://anymail.dev/en/stable/sending/exceptions/
-STATUSES: Final[Mapping[int, Verdict]] = {
-    401: misconfigured("The mail service refused the API key."),
-    402: misconfigured("The mail service wants its account to be paid."),
-    403: misconfigured("The mail service does not allow this account to send."),
-    404: misconfigured("The mail service knows no such account or domain."),
-    408: unknown(),
-}
-REFUSED: Final = rejected("The mail service refused the message.")
-
-# Recipient states in which nothing was sent. https://anymail.dev/en/stable/sending/anymail_additions/
-NOT_SENT: Final[Mapping[str, Verdict]] = {
-    "invalid": rejected("The mail service calls the address invalid.", SuppressionReason.INVALID),
-    "rejected": rejected("The mail service does not send to this address."),
-    "failed": rejected("The mail service could not send it."),
-}
+# Recipient states in which nothing was sent: https://anymail.dev/en/stable/sending/anymail_additions/
+NOT_SENT: Final = ("invalid", "rejected", "failed")
 
 
 @dataclass(frozen=True)
@@ -101,15 +87,15 @@ def _conflict(error: Exception) -> str:
     return ""
 
 
-def outcome_of(error: AnymailError, mail: AnymailMessage, key: Key | None = None) -> Word:
+def outcome_of(error: AnymailError, mail: AnymailMessage, *, service: str, key: Key | None = None) -> Word:
     """The word for an error of Anymail, which it may also raise over an answer that says yes."""
     if key and _conflict(error) == key.in_use:
         return OutcomeUnknown("key_in_use")  # this request was not taken, an earlier one may be
     match error:
         case AnymailRecipientsRefused():
-            return of_recipient(mail) or NOT_SENT["rejected"]("rejected")
+            return of_recipient(mail, service=service) or _word(service, "rejected")
         case AnymailAPIError(response=requests.Response() as response):
-            return _of_answer(response)
+            return _of_answer(response, service)
         case AnymailAPIError(__cause__=requests.RequestException() as cause):
             return http.outcome_of(cause)
         case AnymailAPIError():
@@ -119,16 +105,24 @@ def outcome_of(error: AnymailError, mail: AnymailMessage, key: Key | None = None
     return Misconfigured(type(error).__name__, "The mail service can't carry a mail of ours.")
 
 
-def of_recipient(mail: AnymailMessage) -> Word | None:
+def of_recipient(mail: AnymailMessage, *, service: str) -> Word | None:
     """The word for what the service said of the one recipient; ``None`` when it took the mail."""
     refusals = [state for state in mail.anymail_status.status or () if state in NOT_SENT]
-    return NOT_SENT[refusals[0]](refusals[0]) if refusals else None
+    return _word(service, refusals[0]) if refusals else None
 
 
-def _of_answer(response: requests.Response) -> Word:
+def keys_of(service: str, *codes: str) -> list[ErrorKey]:
+    """What an error is called, by a service's own rules before those for all."""
+    return [(owner, code) for code in codes for owner in (service, "esp")]
+
+
+def _word(service: str, *codes: str) -> Word:
+    return exception_of(meaning(ErrorPhase.CALL, keys_of(service, *codes)), codes[0])
+
+
+def _of_answer(response: requests.Response, service: str) -> Word:
     status = response.status_code
-    if status == 429:
-        return NotProcessed("429", http.retry_after(response), counts=False)
-    if not 400 <= status < 500:
+    if status < 400:
         return OutcomeUnknown(str(status))
-    return STATUSES.get(status, REFUSED)(str(status))
+    word = _word(service, str(status), "5xx") if status >= 500 else _word(service, str(status))
+    return http.with_wait(word, response)

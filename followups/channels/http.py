@@ -12,6 +12,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
+from followups.channels.verdicts import Word
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown
 
 POOL_SIZE = 32  # connections kept per host: one a worker thread
@@ -100,6 +101,14 @@ def outcome_of(error: requests.RequestException) -> NotProcessed | Misconfigured
     ):
         return NotProcessed("no_connection")
     return OutcomeUnknown("timeout" if isinstance(error, requests.Timeout) else "connection_broken")
+
+
+def with_wait(word: Word, response: requests.Response) -> Word:
+    """The word, which waits at least as long as the answer's ``Retry-After`` asks if it's tried again."""
+    asked = retry_after(response)
+    if isinstance(word, NotProcessed) and asked is not None:
+        word.retry_after = max(word.retry_after or 0, asked)
+    return word
 
 
 def retry_after(response: requests.Response) -> float | None:

@@ -18,7 +18,9 @@ from firebase_admin.exceptions import FirebaseError
 
 from followups.channels import http
 from followups.channels.base import Accepted, Channel, Message
-from followups.channels.verdicts import Verdict, Word, later, misconfigured, rejected, unknown
+from followups.channels.meanings import meaning
+from followups.channels.verdicts import Word, exception_of
+from followups.choices import ErrorPhase
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from followups.models import Device
 from jyotiflow.accounts.models import User
@@ -27,28 +29,6 @@ log = structlog.get_logger(__name__)
 
 MOST_DEVICES: Final = 500  # the most one call may name
 LONGEST_LIFE: Final = 4 * 7 * 86_400  # seconds FCM keeps a message for a device that is away
-
-_DEAD = rejected("No device of yours takes pushes any more.")
-_KEY = misconfigured("Firebase refused FIREBASE_SERVICE_ACCOUNT_KEY_PATH's account.")
-
-# https://firebase.google.com/docs/cloud-messaging/error-codes
-ERRORS: Final[Mapping[str, Verdict]] = {
-    "UNREGISTERED": _DEAD,
-    "SENDER_ID_MISMATCH": _DEAD,  # the token is another project's
-    "INVALID_ARGUMENT": rejected("The push was refused as malformed."),
-    "QUOTA_EXCEEDED": later(retry_after=60, counts=False),
-    "RESOURCE_EXHAUSTED": later(retry_after=60, counts=False),
-    "UNAVAILABLE": later(retry_after=10),
-    "THIRD_PARTY_AUTH_ERROR": misconfigured(
-        "Firebase can't sign in to Apple's or the browser's push service."
-    ),
-    "UNAUTHENTICATED": _KEY,
-    "PERMISSION_DENIED": _KEY,
-    "NOT_FOUND": misconfigured("Firebase knows no such project."),
-    "INTERNAL": unknown(),
-    "DEADLINE_EXCEEDED": unknown(),
-}
-DEAD_TOKENS: Final = ("UNREGISTERED", "SENDER_ID_MISMATCH")
 
 # FCM's own words for errors that have a more general one too.
 _NAMES: Final = {
@@ -81,7 +61,7 @@ class PushChannel(Channel):
     def send(self, message: Message) -> Accepted:
         """Send to every device; one that takes it is enough, and dead tokens are dropped."""
         if not message.to:
-            raise _DEAD("no_device")
+            raise Rejected("no_device", "No device of yours takes pushes any more.")
         app = self._firebase()
         try:
             batch = messaging.send_each([_notification(message, token) for token in message.to], app=app)
@@ -94,8 +74,9 @@ class PushChannel(Channel):
             for token, answer in zip(message.to, batch.responses, strict=True)
         }
         for token, outcome in outcomes.items():
-            if isinstance(outcome, Rejected) and outcome.code in DEAD_TOKENS:
+            if isinstance(outcome, Rejected) and outcome.suppress:
                 self.forget_address(token)
+                outcome.suppress = None  # the message's other devices may be written to
         return _together(outcomes)
 
     def forget_address(self, address: str) -> None:
@@ -139,16 +120,19 @@ def word_for(error: Exception | None) -> Word:
     match error.cause:
         case google.auth.exceptions.GoogleAuthError() as auth:
             is_temporary = isinstance(auth, google.auth.exceptions.TransportError) or auth.retryable
-            return NotProcessed("no_access_token") if is_temporary else _KEY("no_access_token")
+            return NotProcessed("no_access_token") if is_temporary else _bad_key("no_access_token")
         case requests.RequestException(response=None) as broken:
             return http.outcome_of(broken)
     code = _NAMES.get(type(error), error.code)
-    word = ERRORS.get(code, unknown())(code)
-    if isinstance(word, NotProcessed) and error.http_response is not None:
-        word.retry_after = max(word.retry_after or 0, http.retry_after(error.http_response) or 0)
-    if isinstance(word, Rejected) and code != "UNREGISTERED":
-        log.warning("push_refused", code=code)
-    return word
+    response = error.http_response
+    status = "5xx" if response is None or response.status_code >= 500 else str(response.status_code)
+    named = [] if code == "UNKNOWN" else [("fcm", code)]  # the SDK's word for no code at all
+    word = exception_of(meaning(ErrorPhase.CALL, named, otherwise=[("fcm", status)]), code)
+    return word if response is None else http.with_wait(word, response)
+
+
+def _bad_key(code: str) -> Word:
+    return Misconfigured(code, "Firebase refused FIREBASE_SERVICE_ACCOUNT_KEY_PATH's account.")
 
 
 def _together(outcomes: Mapping[str, Accepted | Word]) -> Accepted:
@@ -199,7 +183,7 @@ def _start(key_path: str, base_url: str) -> firebase_admin.App:
         )
         service: Any = messaging._get_messaging_service(app)
     except (OSError, ValueError):
-        raise _KEY("key_file") from None
+        raise _bad_key("key_file") from None
     # The SDK retries POSTs on its own and has no setting for that, nor for another address.
     http.never_retry(service._client.session)
     if base_url:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from followups.channels.base import Message
 from followups.channels.twilio import TwilioChannel
-from followups.channels.twilio_errors import ERRORS
+from followups.channels.twilio_errors import needs_template
 from followups.models import TemplateVersion
 from followups.rendering import truncate
 from jyotiflow.accounts.models import Language
@@ -28,7 +28,7 @@ class WhatsAppChannel(TwilioChannel):
     def content(self, message: Message) -> dict[str, Any]:
         """The template and its variables. Raises ``Rejected`` where none is approved for the language."""
         if not message.whatsapp_content_sid:
-            raise ERRORS[63016]("63016")
+            raise needs_template()
         return {
             "content_sid": message.whatsapp_content_sid,
             "content_variables": content_variables(message),

@@ -2,6 +2,7 @@
 
 from followups.models.analytics import FollowUpAnalytics
 from followups.models.deliveries import Attempt, ProviderEvent
+from followups.models.errors import ErrorRule
 from followups.models.idempotency import IdempotentAnswer
 from followups.models.privacy import Erasure
 from followups.models.recipients import Device, InAppMessage, RecipientPreference, SandboxMessage, Suppression
@@ -14,6 +15,7 @@ __all__ = [
     "Attempt",
     "Device",
     "Erasure",
+    "ErrorRule",
     "FollowUpAnalytics",
     "FollowUpSchedule",
     "FollowUpSetting",

@@ -1,6 +1,6 @@
 """Delivery and tracking events of the configured email service, read by Anymail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -8,7 +8,10 @@ from anymail.exceptions import AnymailWebhookValidationFailure
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 
-from followups.choices import ReceiptKind, SuppressionReason
+from followups.channels.esp import keys_of
+from followups.channels.meanings import meaning
+from followups.channels.verdicts import Rule
+from followups.choices import ErrorPhase, ErrorWord, ReceiptKind
 from followups.receipts.answers import acknowledged, forbidden
 from followups.services.receipts import Receipt, record_receipt
 from jyotiflow.errors import error_body, only
@@ -26,9 +29,14 @@ KIND_BY_EVENT: Final[Mapping[str, ReceiptKind]] = {
     "complained": ReceiptKind.COMPLAINED,
     "unsubscribed": ReceiptKind.UNSUBSCRIBED,
 }
-SUPPRESSED_BY_EVENT: Final[Mapping[str, SuppressionReason]] = {
-    "bounced": SuppressionReason.HARD_BOUNCE,
-    "complained": SuppressionReason.COMPLAINT,
+# Events with a rule: they end a message, or would if the service gave up.
+FAULTS: Final = ("bounced", "complained", "deferred", "failed", "rejected")
+# Where services say in their own words what kind of fault it is; the first that is there counts.
+OWN_WORDS_AT: Final[Mapping[str, Sequence[Sequence[str]]]] = {
+    "amazon_ses": [["bounce", "bounceType"]],
+    "mailgun": [["event-data", "severity"]],
+    "postmark": [["Type"]],
+    "sendgrid": [["type"], ["event"]],
 }
 # Fetchers that open every mail before or instead of a person: privacy proxies and security scanners.
 MACHINES: Final = (
@@ -41,12 +49,6 @@ MACHINES: Final = (
     "crawler",
 )
 BARE_AGENTS: Final = frozenset({"mozilla/5.0"})  # Apple Mail Privacy Protection says just this
-# What services call a bounce that may pass: Postmark's Type, SES' bounceType, Mailgun's severity.
-PASSING_BOUNCES: Final = frozenset({"softbounce", "transient", "temporary", "undetermined", "dnserror"})
-REASONS: Final = {
-    "bounced": "The mailbox does not exist or refuses mail.",
-    "rejected": "The email service refused the message.",
-}
 
 
 @only("POST")
@@ -78,34 +80,49 @@ def receipt_of(esp: str, event: Any) -> Receipt:
     agent = (event.user_agent or "").lower()
     if kind == ReceiptKind.READ and (agent in BARE_AGENTS or any(machine in agent for machine in MACHINES)):
         kind = ReceiptKind.MACHINE_OPEN
+    rule = _rule_of(esp, event) if event.event_type in FAULTS else None
     # Services that give their events no id are told apart by message, kind and time.
     key = event.event_id or f"{event.message_id}:{event.event_type}:{event.timestamp}"
     metadata = event.metadata or {}
     return Receipt(
         provider=esp,
         event_key=str(key),
-        kind=kind,
+        kind=_kind_by(rule, kind) if rule else kind,
         attempt_reference=str(metadata.get("attempt_id") or metadata.get("follow_up_id") or ""),
         provider_message_id=str(event.message_id or ""),
-        code=str(event.reject_reason or "")[:50],
-        reason=REASONS.get(event.event_type, "The email service could not deliver it."),
-        suppress=None if _may_pass(event) else SUPPRESSED_BY_EVENT.get(event.event_type),
+        code=rule.code if rule else "",
+        reason=rule.sentence if rule else "",
+        suppress=rule.suppress if rule else None,
         occurred_at=event.timestamp,
         raw={"event_type": event.event_type, "reject_reason": event.reject_reason},
     )
 
 
-def _may_pass(event: Any) -> bool:
-    """Whether a bounce is one of a full mailbox or a busy server, not of a wrong address."""
-    raw = event.esp_event if isinstance(event.esp_event, dict) else {}
-    inner = raw.get("event-data") or raw.get("bounce") or {}
-    words = {
-        str(place.get(name, "")).lower()
-        for place in (raw, inner)
-        if isinstance(place, dict)
-        for name in ("Type", "bounceType", "severity")
-    }
-    return bool(words & PASSING_BOUNCES)
+def _rule_of(esp: str, event: Any) -> Rule:
+    word = _own_word(esp, event)
+    general = keys_of(esp, event.event_type)
+    if word:
+        return meaning(ErrorPhase.REPORT, [(esp, word)], otherwise=general)
+    return meaning(ErrorPhase.REPORT, general)
+
+
+def _own_word(esp: str, event: Any) -> str:
+    for path in OWN_WORDS_AT.get(esp, ()):
+        place = event.esp_event
+        for name in path:
+            place = place.get(name) if isinstance(place, Mapping) else None
+        if isinstance(place, str):
+            return place.lower()
+    return ""
+
+
+def _kind_by(rule: Rule, kind: ReceiptKind) -> ReceiptKind:
+    """What a rule makes of an event: a complaint proves that it arrived, whatever else."""
+    if kind == ReceiptKind.COMPLAINED:
+        return kind
+    if rule.word == ErrorWord.RECORD:
+        return ReceiptKind.OTHER
+    return kind if kind == ReceiptKind.BOUNCED else ReceiptKind.FAILED
 
 
 def _tracking_view(esp: str) -> Any:

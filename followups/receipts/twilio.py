@@ -49,17 +49,18 @@ def twilio_receipt(request: HttpRequest) -> JsonResponse:
     form = request.POST
     sid, status = form.get("MessageSid", ""), form.get("MessageStatus", "").lower()
     code = form.get("ErrorCode", "")
-    fault = delivery_fault(code)
+    kind = KIND_BY_STATUS.get(status, ReceiptKind.OTHER)
+    fault = delivery_fault(code, status) if kind == ReceiptKind.FAILED else None
     record_receipt(
         Receipt(
             provider="twilio",
             event_key=f"{sid}:{status}",
-            kind=KIND_BY_STATUS.get(status, ReceiptKind.OTHER),
+            kind=kind,
             attempt_reference=request.GET.get("a", ""),
             provider_message_id=sid,
             code=code,
-            reason=fault.reason,
-            suppress=fault.suppress,
+            reason=fault.sentence if fault else "",
+            suppress=fault.suppress if fault else None,
             raw={name: form[name] for name in KEPT if name in form},
         )
     )

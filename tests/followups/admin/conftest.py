@@ -17,7 +17,8 @@ from django_celery_beat.models import (
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from credits.services import grant
-from followups.choices import SuppressionReason
+from followups.channels.meanings import meaning
+from followups.choices import ErrorPhase, SuppressionReason
 from followups.models import FollowUpSetting, IdempotentAnswer, SandboxMessage
 from followups.selectors.recipients import hash_address
 from followups.services.analytics import roll_up_changed_days
@@ -95,6 +96,7 @@ def _make_one_of_each(number: int, make_template: Any) -> None:
         source="asked",
     )
     erase_person(user=UserFactory(), actor=user)
+    meaning(ErrorPhase.CALL, [("twilio", f"{90_100 + number}")])
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="x", status=201)
     FollowUpSetting.objects.create(setting_key=f"left_over_{number}", setting_value="1")
     token = OutstandingToken.objects.create(user=user, jti=f"jti-{number}", token="", expires_at=now())

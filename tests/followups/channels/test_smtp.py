@@ -21,6 +21,8 @@ from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Re
 from tests.followups.channels.conftest import SENDER, TAMIL, make_message
 from tests.followups.channels.servers import HANG_UP, POLITE, SILENCE, After, closed_port, scripted_smtp
 
+pytestmark = pytest.mark.django_db
+
 HTML = f"<p>{TAMIL}</p>"
 UNSUBSCRIBE = "https://follow.example.com/u/1-email.signature"
 
@@ -174,19 +176,19 @@ POLICY = "The recipient's mail server refused it by its policy."
 TOO_LARGE = "The mail is too large for the recipient's mail server."
 REFUSALS: list[tuple[str, str, Any]] = [
     # The greeting and the sign-in.
-    ("banner", "421 4.3.2 try later", NotProcessed("421 4.3.2")),
+    ("banner", "421 4.3.2 try later", NotProcessed("421 4.3.2", 900, counts=False)),
     ("banner", "554 no service for you", Misconfigured("554", "The mail server turns us away.")),
     # The sender.
-    ("mail", "451 4.3.0 try later", NotProcessed("451 4.3.0")),
+    ("mail", "451 4.3.0 try later", NotProcessed("451 4.3.0", 900)),
     ("mail", "530 5.7.0 sign in first", Misconfigured("530 5.7.0", LOGIN)),
     ("mail", "550 5.7.1 not your sender", Misconfigured("550 5.7.1", SENDER_REFUSED)),
     ("mail", "553 5.1.8 no such sender", Misconfigured("553 5.1.8", SENDER_REFUSED)),
     ("mail", "552 5.3.4 too big", Rejected("552 5.3.4", TOO_LARGE)),
     # The recipient.
-    ("rcpt", "421 4.7.0 too many", NotProcessed("421 4.7.0")),
-    ("rcpt", "450 4.2.1 busy", NotProcessed("450 4.2.1")),
-    ("rcpt", "451 greylisted", NotProcessed("451")),
-    ("rcpt", "452 4.2.2 over quota", NotProcessed("452 4.2.2")),
+    ("rcpt", "421 4.7.0 too many", NotProcessed("421 4.7.0", 900, counts=False)),
+    ("rcpt", "450 4.2.1 busy", NotProcessed("450 4.2.1", 1_800, counts=False)),
+    ("rcpt", "451 greylisted", NotProcessed("451", 900)),
+    ("rcpt", "452 4.2.2 over quota", NotProcessed("452 4.2.2", 900)),
     ("rcpt", "552 5.2.2 over quota", NotProcessed("552 5.2.2", 3_600)),
     ("rcpt", "552 full", NotProcessed("552", 3_600)),
     ("rcpt", "550 5.1.1 nobody", Rejected("550 5.1.1", NO_MAILBOX, HARD_BOUNCE)),
@@ -202,10 +204,10 @@ REFUSALS: list[tuple[str, str, Any]] = [
     ("rcpt", "554 5.7.1 spam", Rejected("554 5.7.1", POLICY)),
     ("rcpt", "550 5.7.26 no DMARC", Rejected("550 5.7.26", POLICY)),
     # Before the mail itself and after its last dot.
-    ("data", "451 4.3.0 try later", NotProcessed("451 4.3.0")),
+    ("data", "451 4.3.0 try later", NotProcessed("451 4.3.0", 900)),
     ("data", "554 no valid recipients", Rejected("554", "The mail server refused the message.")),
-    ("dot", "451 4.7.1 greylisted", NotProcessed("451 4.7.1")),
-    ("dot", "421 closing", NotProcessed("421")),
+    ("dot", "451 4.7.1 greylisted", NotProcessed("451 4.7.1", 900)),
+    ("dot", "421 closing", NotProcessed("421", 900, counts=False)),
     ("dot", "552 5.2.3 too big", Rejected("552 5.2.3", TOO_LARGE)),
     ("dot", "550 5.1.1 nobody", Rejected("550 5.1.1", NO_MAILBOX, HARD_BOUNCE)),
     ("dot", "554 5.7.1 spam", Rejected("554 5.7.1", POLICY)),
@@ -220,15 +222,7 @@ def test_a_reply_means_its_word(smtp_channel: Any, stage: str, reply: str, word:
         assert len(server.mails) == (1 if stage == "dot" else 0)
 
 
-def test_every_row_of_the_tables_is_tested() -> None:
-    replies = [reply for _, reply, _ in REFUSALS]
-    for status in smtp_errors.STATUSES:
-        assert any(f" {status}" in reply for reply in replies), status
-    for code in smtp_errors.CODES:
-        assert any(reply.startswith(f"{code} ") for reply in replies), code
-
-
-@pytest.mark.parametrize("code", sorted(smtp_errors.LOGIN_CODES))
+@pytest.mark.parametrize("code", sorted(smtp_errors.ABOUT_US))
 def test_a_refused_sign_in_is_our_fault_and_no_recipients(code: int) -> None:
     for error in (
         smtplib.SMTPAuthenticationError(code, b"5.7.8 no"),
@@ -240,7 +234,7 @@ def test_a_refused_sign_in_is_our_fault_and_no_recipients(code: int) -> None:
 
 def test_a_sign_in_that_fails_for_now_is_tried_later() -> None:
     error = smtplib.SMTPAuthenticationError(454, b"4.7.0 temporary")
-    assert smtp_errors.outcome_of(error, handed_over=False) == NotProcessed("454 4.7.0")
+    assert smtp_errors.outcome_of(error, handed_over=False) == NotProcessed("454 4.7.0", 900)
 
 
 def test_a_server_without_starttls_is_our_misconfiguration(smtp_channel: Any) -> None:

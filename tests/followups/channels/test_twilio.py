@@ -12,17 +12,18 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from followups.channels import twilio, twilio_errors
+from followups.channels import twilio
 from followups.channels.base import CANNOT_TELL, Accepted, Candidate, Sighting
 from followups.channels.sms import SmsChannel
 from followups.channels.twilio import TwilioChannel
 from followups.channels.whatsapp import WhatsAppChannel
-from followups.choices import SuppressionReason
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from tests.contracts.twilio import assert_valid
 from tests.factories import UserFactory
 from tests.followups.channels.conftest import ACCOUNT_SID, TAMIL, make_message
 from tests.followups.channels.servers import closed_port
+
+pytestmark = pytest.mark.django_db
 
 PATH = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
 SID = "SM" + "1b" * 16
@@ -181,59 +182,6 @@ def test_whatsapp_without_a_template_for_the_language_calls_nobody(httpserver: H
     assert httpserver.log == []
 
 
-INVALID, OPT_OUT = SuppressionReason.INVALID, SuppressionReason.OPT_OUT
-SYNCHRONOUS: list[tuple[int, int, type[Exception], Any]] = [
-    # HTTP status, Twilio's code, the word, and the suppression or the wait that comes with it.
-    (400, 10001, Misconfigured, None),
-    (401, 20003, Misconfigured, None),
-    (400, 21211, Rejected, INVALID),
-    (400, 21212, Misconfigured, None),
-    (400, 21214, Rejected, INVALID),
-    (400, 21265, Rejected, INVALID),
-    (403, 21408, Rejected, None),
-    (400, 21603, Misconfigured, None),
-    (400, 21606, Misconfigured, None),
-    (400, 21608, Misconfigured, None),
-    (400, 21609, Misconfigured, None),
-    (400, 21610, Rejected, OPT_OUT),
-    (400, 21611, NotProcessed, 1_800),
-    (400, 21612, Rejected, None),
-    (400, 21614, Rejected, INVALID),
-    (400, 21617, Rejected, None),
-    (400, 21635, Rejected, INVALID),
-    (400, 21659, Misconfigured, None),
-    (400, 21703, Misconfigured, None),
-    (400, 21901, Misconfigured, None),
-    (400, 63007, Misconfigured, None),
-    (400, 63008, Misconfigured, None),
-    (400, 63016, Rejected, None),
-    (400, 63021, Rejected, None),
-    (400, 90007, Misconfigured, None),
-]
-
-
-@pytest.mark.parametrize(("status", "code", "kind", "detail"), SYNCHRONOUS)
-def test_a_code_means_its_word(
-    httpserver: HTTPServer, status: int, code: int, kind: type[Exception], detail: Any
-) -> None:
-    refuse(httpserver, status, code)
-    with pytest.raises(kind) as raised:
-        sms(httpserver).send(make_message(to=(PHONE,)))
-    word: Any = raised.value
-    assert word.code == str(code)
-    if kind is Rejected:
-        assert word.suppress == detail
-    if kind is NotProcessed:
-        assert word.retry_after == detail
-    assert PHONE not in repr(word)
-    assert len(httpserver.log) == 1
-
-
-def test_every_code_of_the_table_is_tested() -> None:
-    assert set(twilio_errors.ERRORS) == {code for _, code, _, _ in SYNCHRONOUS}
-    assert set(twilio_errors.STATUSES) == {401, 403, 404, 405, 408}
-
-
 @pytest.mark.parametrize(
     ("status", "word"),
     [
@@ -261,13 +209,6 @@ def test_a_status_without_a_code_means_its_word_and_is_asked_for_once(
         sms(httpserver).send(make_message(to=(PHONE,)))
     assert raised.value == word
     assert len(httpserver.log) == 1
-
-
-def test_an_unknown_code_is_a_refusal(httpserver: HTTPServer) -> None:
-    refuse(httpserver, 400, 29999)
-    with pytest.raises(Rejected) as word:
-        sms(httpserver).send(make_message(to=(PHONE,)))
-    assert word.value == Rejected("29999", "The provider refused the message.")
 
 
 def test_a_5xx_is_unknown_whatever_code_it_names(httpserver: HTTPServer) -> None:
@@ -484,51 +425,6 @@ def test_a_look_that_fails_says_so(httpserver: HTTPServer) -> None:
     httpserver.expect_request(PATH).respond_with_data("", status=503)
     with pytest.raises(OutcomeUnknown):
         find(httpserver, sms(httpserver))
-
-
-# --- Status callbacks -------------------------------------------------------------------------------------
-
-BLOCKED = SuppressionReason.BLOCKED
-ASYNCHRONOUS: list[tuple[str, SuppressionReason | None, bool]] = [
-    # Code, suppression, and whether another attempt makes sense.
-    ("30001", None, True),
-    ("30002", None, False),
-    ("30003", None, True),
-    ("30004", BLOCKED, False),
-    ("30005", INVALID, False),
-    ("30006", INVALID, False),
-    ("30007", None, False),
-    ("30008", None, True),
-    ("30036", None, False),
-    ("30410", None, False),
-    ("30500", None, True),
-    ("30610", None, True),
-    ("63003", INVALID, False),
-    ("63014", BLOCKED, False),
-    ("63016", None, False),
-    ("63017", None, True),
-    ("63018", None, True),
-    ("63024", INVALID, False),
-    ("63049", None, False),
-]
-
-
-@pytest.mark.parametrize(("code", "suppress", "again"), ASYNCHRONOUS)
-def test_a_callbacks_code_means_its_fault(code: str, suppress: SuppressionReason | None, again: bool) -> None:
-    fault = twilio_errors.delivery_fault(code)
-    assert fault is not twilio_errors.UNKNOWN_FAULT
-    assert (fault.suppress, fault.retry_after is not None) == (suppress, again)
-    assert fault.reason.endswith(".")
-
-
-def test_every_fault_of_the_table_is_tested() -> None:
-    assert set(twilio_errors.DELIVERY_FAULTS) == {code for code, _, _ in ASYNCHRONOUS}
-
-
-def test_an_unknown_fault_is_not_tried_again() -> None:
-    assert twilio_errors.delivery_fault("12345") == twilio_errors.DeliveryFault(
-        "The provider could not deliver it."
-    )
 
 
 # --- Checks -----------------------------------------------------------------------------------------------
