@@ -1,4 +1,4 @@
-"""What is refused before any view sees it, and what of a request is logged."""
+"""What is refused before any view sees it, what every answer says, and what of a request is logged."""
 
 import re
 from collections.abc import Callable
@@ -8,6 +8,21 @@ from django.urls import Resolver404, resolve
 from django_structlog.middlewares import RequestMiddleware
 
 from jyotiflow.errors import bad_request, not_found
+
+UNUSED_FEATURES = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+
+class AnswerHeaders:
+    """No cache keeps an answer unless its view allows it, and no page asks for a device."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        answer = self.get_response(request)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        answer.headers.setdefault("Permissions-Policy", UNUSED_FEATURES)
+        return answer
 
 
 class RefuseNulCharacters:

@@ -1,12 +1,20 @@
 """What was handed to providers and what they reported; the sandbox's outbox in their place."""
 
 from typing import Any
+from uuid import UUID
 
+from csp.constants import NONE, SELF, UNSAFE_INLINE
+from csp.decorators import csp
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from followups.admin.columns import NOTHING, link_to, moment_column, short_column
 from followups.admin.filters import IsSetFilter
@@ -14,6 +22,14 @@ from followups.admin.history import HistoryAdmin
 from followups.admin.searching import by_id
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent, SandboxMessage
 
+# A mail styles itself and does nothing else, however it is opened.
+MAIL_POLICY = {
+    "default-src": [NONE],
+    "script-src": [NONE],
+    "style-src": [UNSAFE_INLINE],
+    "frame-ancestors": [SELF],
+    "sandbox": True,
+}
 NOTHING_WAS_SENT = _("Sandbox outbox: nothing here was really sent")
 
 
@@ -162,11 +178,23 @@ class SandboxMessageAdmin(HistoryAdmin):
     def follow_up(self, message: SandboxMessage) -> str:
         return link_to(FollowUpSchedule, message.follow_up_id, message.follow_up_id)
 
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.html_page)
+        return [path("<uuid:pk>/html/", page, name="followups_sandboxmessage_html"), *super().get_urls()]
+
+    @method_decorator([csp(MAIL_POLICY), xframe_options_sameorigin])
+    def html_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """The mail's own page, for the frame on the message's page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return HttpResponse(get_object_or_404(SandboxMessage, pk=pk).html)
+
     @admin.display(description=_("HTML as shown"))
     def html_as_shown(self, message: SandboxMessage) -> str:
         # `sandbox` without any word: no scripts, no forms, no origin of ours for what a message holds.
-        page = '<iframe sandbox srcdoc="{}" width="720" height="600" title="{}"></iframe>'
-        return format_html(page, message.html, _("The message")) if message.html else NOTHING
+        frame = '<iframe sandbox src="{}" width="720" height="600" title="{}"></iframe>'
+        address = reverse("admin:followups_sandboxmessage_html", args=[message.pk])
+        return format_html(frame, address, _("The message")) if message.html else NOTHING
 
     @admin.display(description=_("HTML as text"))
     def html_as_text(self, message: SandboxMessage) -> str:

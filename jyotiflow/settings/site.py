@@ -1,5 +1,7 @@
 """The site: apps, pages, and what protects them."""
 
+from csp.constants import NONE, SELF
+
 from jyotiflow.settings.api import REST_FRAMEWORK
 from jyotiflow.settings.environment import BASE_DIR, env
 
@@ -32,8 +34,11 @@ INSTALLED_APPS = [
     "rest_framework_simplejwt.token_blacklist",
 ]
 MIDDLEWARE = [
-    "jyotiflow.middleware.RefuseNulCharacters",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "jyotiflow.middleware.AnswerHeaders",
+    "jyotiflow.middleware.RefuseNulCharacters",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -42,7 +47,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "jyotiflow.middleware.RequestLog",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "jyotiflow.urls"
 WSGI_APPLICATION = "jyotiflow.wsgi.application"
@@ -80,6 +84,21 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+# Everything a page needs comes from this site, in files: nothing written into a page runs or styles it.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-src": [SELF],  # a mail in the sandbox's outbox
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
 CSRF_FAILURE_VIEW = "jyotiflow.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_BASE_URL])
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SECURE_COOKIES
