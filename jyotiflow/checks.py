@@ -1,5 +1,6 @@
 """Refuses to run with settings that would be unsafe; each error names the variable."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from jyotiflow.failpoints import ACTIONS, NAMES
 
+RATE = re.compile(r"[1-9][0-9]{0,8}/(s|sec|second|m|min|minute|h|hour|d|day)")
 MIN_SECRET_LENGTH = 32
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "your-secret", "your_secret", "example")
 GENERATE = 'Generate one: python -c "import secrets; print(secrets.token_urlsafe(48))"'
@@ -37,6 +39,21 @@ def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         for name in settings.UNNAMED_SERVERS
     ]
     return faults
+
+
+@register(Tags.security)
+def check_rates(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Every rate limit can be read, else each limited call would fail."""
+    rates = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
+    return [
+        Error(
+            f"{scope.upper()}_RATE is not a rate.",
+            hint="Write a number and a unit: 20/min, 600/hour.",
+            id="jyotiflow.E009",
+        )
+        for scope, rate in rates.items()
+        if not RATE.fullmatch(rate)
+    ]
 
 
 @register(Tags.security)

@@ -10,6 +10,7 @@ import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
+from django.shortcuts import render
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions as drf
@@ -157,6 +158,13 @@ def only(*methods: str) -> Callable[[View], View]:
         return csrf_exempt(guarded)
 
     return guard
+
+
+def too_many_requests(request: HttpRequest, wait: float) -> HttpResponse:
+    """A page's 429: come back after ``wait`` seconds."""
+    answer = render(request, "429.html", status=429)
+    answer["Retry-After"] = f"{wait:.0f}"
+    return answer
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -5,6 +5,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
+from jyotiflow.accounts.limits import limit_sign_in
 from jyotiflow.docs import SchemaView, docs_page
 from jyotiflow.errors import api_not_found
 
@@ -16,8 +17,9 @@ handler500 = "jyotiflow.errors.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(url="/followups/")),
     path("favicon.ico", RedirectView.as_view(url="/static/followups/favicon.svg")),
-    path("accounts/login", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/login", limit_sign_in(LoginView.as_view(redirect_authenticated_user=True)), name="login"),
     path("accounts/logout", LogoutView.as_view(), name="logout"),
+    path("admin/login/", limit_sign_in(admin.site.login)),  # before the site's own at the same address
     path("admin/", admin.site.urls),
     path("api/", include("jyotiflow.accounts.urls")),
     path("api/", include("credits.urls")),

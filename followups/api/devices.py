@@ -8,6 +8,7 @@ from rest_framework.viewsets import ViewSet
 from followups.api.follow_ups import user_of, valid
 from followups.api.serializers import DeviceRequest, DeviceTokenRequest
 from followups.services.consent import forget_device, register_device
+from jyotiflow.accounts.limits import UserThrottle
 from jyotiflow.api import action_answer
 from jyotiflow.exceptions import NotFound
 from jyotiflow.schema import action_schema, answers
@@ -16,10 +17,12 @@ from jyotiflow.schema import action_schema, answers
 class DeviceViewSet(ViewSet):
     """Push tokens."""
 
+    throttle_classes = [UserThrottle]
+
     @extend_schema(
         operation_id="register_device",
         request=DeviceRequest,
-        responses=answers(action_schema("DeviceRegistered"), 400, 401, status=201),
+        responses=answers(action_schema("DeviceRegistered"), 400, 401, 429, status=201),
     )
     def register(self, request: Request) -> Response:
         """Register a push token for the caller."""
@@ -29,7 +32,7 @@ class DeviceViewSet(ViewSet):
     @extend_schema(
         operation_id="forget_device",
         request=DeviceTokenRequest,
-        responses=answers(action_schema("DeviceForgotten"), 400, 401, 404),
+        responses=answers(action_schema("DeviceForgotten"), 400, 401, 404, 429),
     )
     def forget(self, request: Request) -> Response:
         """Forget a push token of the caller."""

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.viewsets import ViewSet
 
 from followups.api.once import IDEMPOTENCY_HEADER, answer
@@ -25,6 +26,7 @@ from followups.services.idempotency import Answer
 from followups.services.receipts import mark_read
 from followups.services.scheduling import schedule_follow_up, send_now
 from followups.services.withdrawing import cancel_follow_up
+from jyotiflow.accounts.limits import UserThrottle
 from jyotiflow.accounts.models import User
 from jyotiflow.api import AwareDateTimeField, action_answer, paginate, read_answer
 from jyotiflow.exceptions import NotAllowed
@@ -76,6 +78,9 @@ def booked(message: str, status: int, follow_up: FollowUpSchedule) -> Answer:
 class FollowUpViewSet(ViewSet):
     """The caller's own follow-ups."""
 
+    def get_throttles(self) -> list[BaseThrottle]:
+        return [UserThrottle()] if self.action in ("schedule", "send_now") else []
+
     @extend_schema(
         operation_id="schedule_followup",
         request=ScheduleRequest,
@@ -88,6 +93,7 @@ class FollowUpViewSet(ViewSet):
             403,
             404,
             409,
+            429,
             status=201,
         ),
     )
@@ -107,7 +113,7 @@ class FollowUpViewSet(ViewSet):
         request=None,
         parameters=[IDEMPOTENCY_HEADER],
         responses=answers(
-            action_schema("Booked", scheduled_at=AwareDateTimeField(), **BOOKED), 400, 401, 402, 404, 409
+            action_schema("Booked", scheduled_at=AwareDateTimeField(), **BOOKED), 400, 401, 402, 404, 409, 429
         ),
     )
     def send_now(self, request: Request, session_id: str, channel: str) -> Response:

@@ -12,6 +12,7 @@ from followups.api.follow_ups import valid
 from followups.api.serializers import SessionCompleteRequest
 from followups.conf import channel_choices
 from followups.services.completing import complete_and_plan
+from jyotiflow.accounts.limits import MachineThrottle
 from jyotiflow.accounts.machines import HasScope, MachineKeyAuthentication
 from jyotiflow.accounts.models import MachineKey
 from jyotiflow.api import AwareDateTimeField, action_answer
@@ -34,6 +35,7 @@ class SessionCompleteView(APIView):
 
     authentication_classes = [MachineKeyAuthentication]
     permission_classes = [HasScope(MachineKey.Scope.SESSIONS_COMPLETE)]
+    throttle_classes = [MachineThrottle]
 
     @extend_schema(
         operation_id="session_complete",
@@ -51,6 +53,7 @@ class SessionCompleteView(APIView):
             403,
             404,
             409,
+            429,
         ),
     )
     def post(self, request: Request) -> Response:

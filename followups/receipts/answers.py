@@ -3,6 +3,7 @@
 from django.http import HttpRequest, JsonResponse
 
 LARGEST_BODY = 64 * 1024  # bytes; a callback is a few hundred
+LARGEST_BATCH = 1024 * 1024  # bytes; mail services report up to a thousand events in one call
 
 
 def acknowledged() -> JsonResponse:
@@ -17,7 +18,7 @@ def forbidden() -> JsonResponse:
     )
 
 
-def is_too_large(request: HttpRequest) -> bool:
-    """Whether the body is larger than a callback can be, or of unknown length."""
+def is_too_large(request: HttpRequest, largest: int = LARGEST_BODY) -> bool:
+    """Whether the body is larger than a call can be, or of unknown length."""
     length = request.headers.get("Content-Length", "")
-    return not length.isdecimal() or int(length) > LARGEST_BODY
+    return not (length.isascii() and length.isdecimal() and len(length) < 10 and int(length) <= largest)

@@ -12,7 +12,7 @@ from followups.channels.esp import keys_of
 from followups.channels.meanings import meaning
 from followups.channels.verdicts import Rule
 from followups.choices import ErrorPhase, ErrorWord, ReceiptKind
-from followups.receipts.answers import acknowledged, forbidden
+from followups.receipts.answers import LARGEST_BATCH, acknowledged, forbidden, is_too_large
 from followups.services.receipts import Receipt, record_receipt
 from jyotiflow.errors import error_body, only
 
@@ -58,7 +58,8 @@ def email_receipt(request: HttpRequest, esp: str) -> JsonResponse:
     The secret is ``ANYMAIL_WEBHOOK_SECRET`` (user:password in the webhook's URL), beside the service's own
     signature where it has one.
     """
-    if esp != settings.EMAIL_ESP or not settings.ANYMAIL.get("WEBHOOK_SECRET"):
+    is_ours = esp == settings.EMAIL_ESP and settings.ANYMAIL.get("WEBHOOK_SECRET")
+    if not is_ours or is_too_large(request, LARGEST_BATCH):
         return forbidden()
     view = _tracking_view(esp)
     try:

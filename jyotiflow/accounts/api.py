@@ -1,6 +1,5 @@
 """Sign-in and profile over HTTP."""
 
-import hashlib
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -11,13 +10,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from jyotiflow.accounts.authentication import caller
+from jyotiflow.accounts.limits import SIGN_IN_THROTTLES, AddressThrottle
 from jyotiflow.accounts.models import User
 from jyotiflow.accounts.selectors import credits_of
 from jyotiflow.accounts.services import refresh, sign_in
 from jyotiflow.accounts.tokens import TokenPair
 from jyotiflow.api import action_answer, read_answer
 from jyotiflow.schema import action_schema, answers, read_schema
-from jyotiflow.throttling import SafeThrottle
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
@@ -57,30 +56,10 @@ class ProfileSerializer(SignedInUserSerializer):
         read_only_fields = fields
 
 
-class LoginThrottle(SafeThrottle):
-    """Guesses at one account from one address."""
-
-    scope = "login"
-
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        email = str(dict(request.data).get("email", "")).strip().lower()
-        who = f"{self.get_ident(request)} {email}"
-        return f"throttle:login:{hashlib.sha256(who.encode()).hexdigest()}"
-
-
-class AddressThrottle(SafeThrottle):
-    """Guesses at many accounts from one address."""
-
-    rate = "300/min"
-
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        return f"throttle:address:{hashlib.sha256(self.get_ident(request).encode()).hexdigest()}"
-
-
 class LoginView(APIView):
     authentication_classes = []
     permission_classes = [AllowAny]
-    throttle_classes = [LoginThrottle, AddressThrottle]
+    throttle_classes = SIGN_IN_THROTTLES
 
     @extend_schema(
         operation_id="login",

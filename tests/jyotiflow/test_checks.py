@@ -1,6 +1,6 @@
 import pytest
 
-from jyotiflow.checks import check_production, check_secrets
+from jyotiflow.checks import check_production, check_rates, check_secrets
 
 GOOD = "q7Jm0Zr4Lk9Vx2Tb8Nc5Wd1Hf6Gs3Yp0"
 
@@ -47,3 +47,12 @@ def test_production_needs_its_servers_named_and_debug_off(settings):
     assert check_production(None)[1].msg.startswith("REDIS_URL")
     settings.PUBLIC_BASE_URL = "http://localhost:8000"
     assert check_production(None) == []
+
+
+@pytest.mark.parametrize("rate", ["", "20", "0/min", "many/min", "20/fortnight", "-1/min", "20 per minute"])
+def test_a_rate_that_is_none_is_named(settings, rate):
+    assert check_rates(None) == []
+    rates = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "machine": rate}
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+    (fault,) = check_rates(None)
+    assert (fault.id, fault.msg) == ("jyotiflow.E009", "MACHINE_RATE is not a rate.")
