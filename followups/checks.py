@@ -1,13 +1,17 @@
 """System checks of the channels and their providers: what is half set is named by its variable."""
 
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from email.utils import parseaddr
+from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from followups.channels import get_channel
+from followups.channels.egress import host_fault, url_fault
 from followups.services.delivery import shortest_lease
 
 TAG: Final = "followups"
@@ -19,6 +23,7 @@ PLACEHOLDER_DOMAINS: Final = (
     ".localhost",
 )  # RFC 2606: no mail ever comes from them
 
+SHORTEST_WEBHOOK_PASSWORD: Final = 16
 PROVIDER_VARIABLES: Final[Mapping[str, str]] = {
     "email": "SMTP_HOST (with SMTP_USER and SMTP_PASS) or EMAIL_ESP, and EMAIL_FROM",
     "sms": "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_SMS_NUMBER",
@@ -37,6 +42,20 @@ def check_channels(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_half_set_providers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A provider has all of its variables or none: half of them would silently mean the sandbox."""
     return [*_smtp_faults(), *_twilio_faults()]
+
+
+@register(TAG)
+def check_provider_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """In production no configured address leads back inside, or lets credentials travel in clear."""
+    if not settings.SECURE_COOKIES:
+        return []
+    faults = {name: url_fault(url) for name, url in _provider_urls().items() if url}
+    faults["SMTP_HOST"] = host_fault(settings.SMTP_HOST)
+    return [
+        Error(f"{name} {fault}", hint="Name the provider's own https address.", id="followups.E008")
+        for name, fault in faults.items()
+        if fault
+    ]
 
 
 @register(TAG)
@@ -95,6 +114,15 @@ def check_sandbox(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return faults
 
 
+def _provider_urls() -> dict[str, str]:
+    urls = {name: getattr(settings, name) for name in ("TWILIO_API_BASE_URL", "FIREBASE_API_BASE_URL")}
+    urls |= {f"ANYMAIL_{name}": url for name, url in settings.ANYMAIL.items() if name.endswith("API_URL")}
+    with suppress(OSError, ValueError):  # a key that can't be read is the push channel's own fault
+        key = json.loads(Path(settings.FIREBASE_SERVICE_ACCOUNT_KEY_PATH).read_text())
+        urls["The token_uri in FIREBASE_SERVICE_ACCOUNT_KEY_PATH"] = str(key.get("token_uri", ""))
+    return urls
+
+
 def _channel_faults(name: str) -> list[CheckMessage]:
     try:
         return get_channel(name).check()
@@ -141,6 +169,14 @@ def _production_faults() -> Iterator[Error]:
                 id="followups.E003",
             )
     email = settings.FOLLOWUP_CHANNELS.get("email", {})
+    password = settings.ANYMAIL.get("WEBHOOK_SECRET", "").partition(":")[2]
+    if settings.EMAIL_ESP and len(password) < SHORTEST_WEBHOOK_PASSWORD:
+        yield Error(
+            "ANYMAIL_WEBHOOK_SECRET is missing or can be guessed.",
+            hint=f"Set user:password, the password of {SHORTEST_WEBHOOK_PASSWORD} characters or more. "
+            "Without it anybody could report mail as delivered or bounced.",
+            id="followups.E007",
+        )
     if email.get("BACKEND") != SANDBOX and parseaddr(settings.EMAIL_FROM)[1].endswith(PLACEHOLDER_DOMAINS):
         yield Error(
             "EMAIL_FROM is a placeholder.",

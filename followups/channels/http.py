@@ -82,10 +82,16 @@ class CertainAdapter(HTTPAdapter):
 
 
 def never_retry(session: requests.Session) -> requests.Session:
-    """Take over every mount of a session, an SDK's own ones with retries included."""
+    """Take over every mount of a session, an SDK's own ones with retries included; it follows no redirect."""
     adapter = CertainAdapter()
     for prefix in list(session.adapters):
         session.mount(prefix, adapter)
+    return never_redirect(session)
+
+
+def never_redirect(session: requests.Session) -> requests.Session:
+    """A redirect becomes an error: a message and its credentials go to the configured host or nowhere."""
+    session.max_redirects = 0
     return session
 
 
@@ -100,6 +106,8 @@ def outcome_of(error: requests.RequestException) -> NotProcessed | Misconfigured
         ConnectTimeoutError,  # NewConnectionError is one
     ):
         return NotProcessed("no_connection")
+    if isinstance(error, requests.TooManyRedirects):
+        return OutcomeUnknown("redirected")
     return OutcomeUnknown("timeout" if isinstance(error, requests.Timeout) else "connection_broken")
 
 

@@ -186,6 +186,7 @@ def _start(key_path: str, base_url: str) -> firebase_admin.App:
         raise _bad_key("key_file") from None
     # The SDK retries POSTs on its own and has no setting for that, nor for another address.
     http.never_retry(service._client.session)
+    http.never_redirect(service._client.session._auth_request_session)
     if base_url:
         service._fcm_url = f"{base_url}/v1/projects/{app.project_id}/messages:send"
     return app
