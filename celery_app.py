@@ -4,7 +4,7 @@ import os
 import sys
 
 from celery import Celery
-from celery.signals import beat_init, worker_init
+from celery.signals import import_modules
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
@@ -15,10 +15,12 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@worker_init.connect
-@beat_init.connect
+@import_modules.connect
 def refuse_to_start_misconfigured(**_: object) -> None:
-    """Stop before the first task when a system check finds an error; it names the variable to set."""
+    """Stop worker and beat when a system check finds an error; it names the variable to set.
+
+    This is their first step; beat's own signal comes after its scheduler has written to the database.
+    """
     try:
         call_command("check")
     except SystemCheckError as found:

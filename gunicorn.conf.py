@@ -1,10 +1,6 @@
 """gunicorn's settings wherever it serves the product; the address comes from PORT or --bind."""
 
-import os
 from pathlib import Path
-
-import django
-from django.core.management import call_command
 
 worker_class = "gthread"
 workers = 2
@@ -18,10 +14,3 @@ max_requests_jitter = 2_000
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 control_socket_disable = True
-
-
-def on_starting(server: object) -> None:
-    """Refuse to serve what a system check finds misconfigured; its error names the variable to set."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jyotiflow.settings")
-    django.setup()
-    call_command("check")

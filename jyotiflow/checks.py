@@ -14,14 +14,32 @@ from jyotiflow.failpoints import ACTIONS, NAMES
 
 RATE = re.compile(r"[1-9][0-9]{0,8}/(s|sec|second|m|min|minute|h|hour|d|day)")
 MIN_SECRET_LENGTH = 32
-PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "your-secret", "your_secret", "example")
+MIN_TOKEN_LENGTH = 16
+FEWEST_CHARACTERS = 10  # different ones; a random text of 32 has some 20
+PLACEHOLDERS = (
+    "changeme",
+    "django-insecure",
+    "change-me",
+    "change_me",
+    "placeholder",
+    "your-secret",
+    "your_secret",
+    "example",
+)
 GENERATE = 'Generate one: python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 
 @register(Tags.security)
 def check_secrets(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """SECRET_KEY and JWT_SECRET are set, and strong in production."""
-    return [message for name in ("SECRET_KEY", "JWT_SECRET") for message in _secret_faults(name)]
+    faults: list[CheckMessage] = [
+        message for name in ("SECRET_KEY", "JWT_SECRET") for message in _secret_faults(name)
+    ]
+    if _is_production() and not faults and settings.SECRET_KEY == settings.JWT_SECRET:
+        text = "SECRET_KEY and JWT_SECRET are the same."
+        hint = "The platform knows JWT_SECRET; with it nobody must be able to sign sessions or links."
+        faults.append(Error(text, hint=hint, id="jyotiflow.E010"))
+    return faults
 
 
 @register(Tags.security)
@@ -34,6 +52,15 @@ def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         faults.append(
             Error("DEBUG is on while PUBLIC_BASE_URL is https.", hint="Unset DEBUG.", id="jyotiflow.E003")
         )
+    if "*" in settings.ALLOWED_HOSTS:
+        hint = "Name the hosts this site answers to: links must not follow a lying Host header."
+        faults.append(Error("ALLOWED_HOSTS takes any host.", hint=hint, id="jyotiflow.E011"))
+    optional = {"METRICS_TOKEN": settings.METRICS_TOKEN, "ADDRESS_HASH_SALT": settings.FOLLOWUP_ADDRESS_SALT}
+    faults += [
+        Error(f"{name} can be guessed.", hint=GENERATE, id="jyotiflow.E012")
+        for name, secret in optional.items()
+        if secret and (len(secret) < MIN_TOKEN_LENGTH or _is_placeholder(secret))
+    ]
     faults += [
         Error(f"{name} is not set.", hint="Name the server that production uses.", id="jyotiflow.E004")
         for name in settings.UNNAMED_SERVERS
@@ -97,5 +124,9 @@ def _secret_faults(name: str) -> Iterator[Error]:
         yield Error(
             f"{name} is shorter than {MIN_SECRET_LENGTH} characters.", hint=GENERATE, id="jyotiflow.E002"
         )
-    elif any(placeholder in secret.lower() for placeholder in PLACEHOLDERS):
+    elif _is_placeholder(secret) or (_is_production() and len(set(secret)) < FEWEST_CHARACTERS):
         yield Error(f"{name} is a placeholder.", hint=GENERATE, id="jyotiflow.E005")
+
+
+def _is_placeholder(secret: str) -> bool:
+    return any(placeholder in secret.lower() for placeholder in PLACEHOLDERS)

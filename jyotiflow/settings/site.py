@@ -9,7 +9,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://localhost:8000").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-SECURE_COOKIES = PUBLIC_BASE_URL.startswith("https://")
+SECURE_COOKIES = PUBLIC_BASE_URL.lower().startswith("https://")
 
 INSTALLED_APPS = [
     "jyotiflow.accounts",

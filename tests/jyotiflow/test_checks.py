@@ -6,7 +6,7 @@ GOOD = "q7Jm0Zr4Lk9Vx2Tb8Nc5Wd1Hf6Gs3Yp0"
 
 
 def secret_faults(settings, **values):
-    settings.SECRET_KEY = settings.JWT_SECRET = GOOD
+    settings.SECRET_KEY, settings.JWT_SECRET = GOOD, GOOD[::-1]
     settings.PUBLIC_BASE_URL = "https://followups.example.test"
     for name, value in values.items():
         setattr(settings, name, value)
@@ -23,6 +23,7 @@ def test_good_secrets_pass(settings):
     [
         ("", "jyotiflow.E001"),
         ("tiny", "jyotiflow.E002"),
+        ("abcabcabcabcabcabcabcabcabcabcabcabc", "jyotiflow.E005"),
         ("changeme-changeme-changeme-changeme-changeme", "jyotiflow.E005"),
         ("Your-Secret-Key-That-Is-Very-Long-Indeed-1234", "jyotiflow.E005"),
     ],
@@ -34,6 +35,12 @@ def test_a_bad_secret_is_named(settings, name, value, identity):
     assert not value or value not in message
 
 
+def test_the_platform_s_secret_signs_nothing_else(settings):
+    ((found, message),) = secret_faults(settings, JWT_SECRET=GOOD)
+    assert found == "jyotiflow.E010"
+    assert secret_faults(settings, JWT_SECRET=GOOD, PUBLIC_BASE_URL="http://localhost:8000") == []
+
+
 def test_a_short_secret_will_do_for_development(settings):
     assert secret_faults(settings, JWT_SECRET="short", PUBLIC_BASE_URL="http://localhost:8000") == []
     assert secret_faults(settings, JWT_SECRET="", PUBLIC_BASE_URL="http://localhost:8000") != []
@@ -43,8 +50,11 @@ def test_production_needs_its_servers_named_and_debug_off(settings):
     settings.PUBLIC_BASE_URL = "https://followups.example.test"
     settings.DEBUG = True
     settings.UNNAMED_SERVERS = ["REDIS_URL"]
-    assert [fault.id for fault in check_production(None)] == ["jyotiflow.E003", "jyotiflow.E004"]
-    assert check_production(None)[1].msg.startswith("REDIS_URL")
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.METRICS_TOKEN = "guess-me"
+    faults = [fault.id for fault in check_production(None)]
+    assert faults == ["jyotiflow.E003", "jyotiflow.E011", "jyotiflow.E012", "jyotiflow.E004"]
+    assert check_production(None)[3].msg.startswith("REDIS_URL")
     settings.PUBLIC_BASE_URL = "http://localhost:8000"
     assert check_production(None) == []
 
