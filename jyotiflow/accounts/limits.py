@@ -5,7 +5,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -14,12 +15,12 @@ from jyotiflow.errors import too_many_requests
 from jyotiflow.throttling import SafeThrottle
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def account_named(request: Any) -> str:
     """The account a sign-in is about, the same for every spelling that finds it; for API and form alike."""
-    given = request.data.get("email") if isinstance(request, Request) else request.POST.get("username")
+    given = dict(request.data).get("email") if isinstance(request, Request) else request.POST.get("username")
     # The form normalises, PostgreSQL compares in upper case, where a dotless ı is an I as well.
     return unicodedata.normalize("NFKC", str(given or "")).strip().upper().casefold()
 
@@ -82,7 +83,7 @@ def limit_sign_in(view: View) -> View:
     """A page that signs in, under the limits of the API's sign-in."""
 
     @wraps(view)
-    def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method not in SAFE_METHODS:
             for throttle in (make() for make in SIGN_IN_THROTTLES):
                 if not throttle.allow_request(request, view):

@@ -164,7 +164,7 @@ def test_no_page_of_the_admin_site_needs_anything_inline(
     seen = 0
     for model in sorted(site._registry, key=lambda each: each._meta.label):
         base = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        row = model._default_manager.first()
+        row: Any = model._default_manager.first()
         paths = [reverse(f"{base}_changelist")]
         paths += [reverse(f"{base}_{name}", args=[row.pk]) for name in ("change", "history", "delete")]
         paths += [reverse(f"{base}_add")]
