@@ -107,7 +107,7 @@ def outcome_of(error: requests.RequestException) -> NotProcessed | Misconfigured
     ):
         return NotProcessed("no_connection")
     if isinstance(error, requests.TooManyRedirects):
-        return OutcomeUnknown("redirected")
+        return Misconfigured("redirected", "The provider's address leads elsewhere; name that one.")
     return OutcomeUnknown("timeout" if isinstance(error, requests.Timeout) else "connection_broken")
 
 

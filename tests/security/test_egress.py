@@ -18,7 +18,7 @@ from followups.channels.push import PushChannel
 from followups.channels.sms import SmsChannel
 from followups.channels.whatsapp import WhatsAppChannel
 from followups.checks import TAG
-from followups.exceptions import NotProcessed, OutcomeUnknown
+from followups.exceptions import Misconfigured, NotProcessed
 from tests.followups.channels.conftest import ACCOUNT_SID, SENDER, make_message
 from tests.followups.channels.test_esp import CREDENTIALS
 
@@ -53,16 +53,16 @@ def test_twilio_is_not_followed(channel: Any, status: int, trap: Any, httpserver
         sender="+14155550100",
     )
     message = make_message(to=("+919840012345",), whatsapp_content_sid="HX" + "0" * 32)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(Misconfigured):
         client.send(message)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(Misconfigured):
         client.find(to=message.to, body_hash="", attempt_id=message.attempt_id, since=now())
 
 
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_fcm_is_not_followed(status: int, trap: Any, push_channel: PushChannel) -> None:
     trap("/v1/projects/jyotiflow-test/messages:send", status)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(Misconfigured):
         push_channel.send(make_message(to=("device",)))
 
 
@@ -88,9 +88,9 @@ def test_no_mail_service_is_followed(
     settings.ANYMAIL = {**CREDENTIALS[name], f"{name.upper()}_API_URL": httpserver.url_for("/")}
     channel = EmailChannel(sender=SENDER)
     try:
-        with pytest.raises(OutcomeUnknown) as unknown:
+        with pytest.raises(Misconfigured) as word:
             channel.send(make_message())
-        assert unknown.value.code == "redirected"
+        assert word.value.code == "redirected"
     finally:
         channel.close()
 

@@ -185,7 +185,7 @@ def test_whatsapp_without_a_template_for_the_language_calls_nobody(httpserver: H
 @pytest.mark.parametrize(
     ("status", "word"),
     [
-        (301, Misconfigured("301", "TWILIO_API_BASE_URL does not answer as Twilio.")),
+        (301, Misconfigured("redirected", "The provider's address leads elsewhere; name that one.")),
         (400, Rejected("400", "The provider refused the message.")),
         (401, Misconfigured("401", "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN don't belong together.")),
         (403, Misconfigured("403", "The Twilio account may not do this.")),
