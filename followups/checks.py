@@ -94,6 +94,14 @@ def check_doubt(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         )
         if getattr(settings, name) <= 0
     ]
+    if any(hours <= 0 for hours in settings.FOLLOWUP_POLL_HOURS):
+        faults.append(
+            Error(
+                "FOLLOWUP_POLL_HOURS must all be more than 0.",
+                hint="Use hours after sending, such as 1,24; or leave it empty.",
+                id="followups.E009",
+            )
+        )
     return faults
 
 

@@ -1,6 +1,7 @@
 """Health pages and metrics, for balancers, operators and scrapers."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Count, Min, Sum
@@ -13,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from followups.choices import RuleOrigin, State
-from followups.models import ErrorRule, FollowUpSchedule
+from followups.models import ErrorRule, FollowUpSchedule, ProviderEvent
 from jyotiflow.errors import error_body, only
 from jyotiflow.health import check_health
 
@@ -50,6 +51,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     registry = CollectorRegistry()
     registry.register(QueueCollector())
     registry.register(ErrorCodeCollector())
+    registry.register(ReceiptCollector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -97,3 +99,33 @@ class ErrorCodeCollector(Collector):
             times.add_metric([provider], met)
         yield codes
         yield times
+
+
+class ReceiptCollector(Collector):
+    """Reports that found no message, and those that contradict a refund; counted in small indexes."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        waiting = ProviderEvent.objects.filter(applied_at__isnull=True, unmatched_at__isnull=True)
+        yield GaugeMetricFamily(
+            "followups_receipts_waiting", "Reports that have found no message yet.", value=waiting.count()
+        )
+        unmatched = GaugeMetricFamily(
+            "followups_receipts_unmatched",
+            "Reports given up in the last 24 hours: they are about no message of ours.",
+            labels=["provider"],
+        )
+        given_up = ProviderEvent.objects.filter(unmatched_at__gte=now() - timedelta(hours=24))
+        for provider, count in given_up.values_list("provider").annotate(Count("pk")).order_by("provider"):
+            unmatched.add_metric([provider], count)
+        yield unmatched
+        late = GaugeMetricFamily(
+            "followups_delivered_after_refund",
+            "Messages delivered after all, with the refund given before.",
+            labels=["channel"],
+        )
+        delivered = FollowUpSchedule.objects.filter(
+            status__in=[State.DELIVERED, State.READ], refunded_at__isnull=False
+        )
+        for channel, count in delivered.values_list("channel").annotate(Count("pk")).order_by("channel"):
+            late.add_metric([channel], count)
+        yield late

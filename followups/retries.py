@@ -26,3 +26,8 @@ def backoff(tries: int, *, retry_after: float | None = None, spread: float = 0.0
 def gives_up(tries: int) -> bool:
     """Whether a message that was not processed this often is called failed."""
     return tries >= MAX_TRIES
+
+
+def gap(tries: int) -> timedelta:
+    """The wait before a report that found no message is tried again: doubled each time, an hour at most."""
+    return timedelta(seconds=min(30 * 2 ** min(tries, 10), 3_600))

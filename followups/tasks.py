@@ -14,6 +14,7 @@ from followups.services import (
     dispatch,
     idempotency,
     planning,
+    polling,
     privacy,
     receipts,
     reconciling,
@@ -73,6 +74,12 @@ def rescue_expired() -> None:
 def reconcile() -> None:
     """Ask providers about follow-ups in doubt."""
     reconciling.reconcile()
+
+
+@shared_task(name="followups.tasks.poll_silent")
+def poll_silent() -> None:
+    """Ask providers how messages stand that nobody reported on."""
+    polling.poll_silent()
 
 
 @shared_task(name="followups.tasks.apply_waiting_receipts")

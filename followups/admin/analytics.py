@@ -19,6 +19,7 @@ class FollowUpAnalyticsAdmin(HistoryAdmin):
         titled_column("total_delivered", _("delivered")),
         titled_column("total_read", _("read")),
         titled_column("total_failed", _("failed")),
+        titled_column("delivered_after_refund", _("after refund")),
         "delivery_rate",
         "read_rate",
         titled_column("credits_charged", _("charged")),
@@ -31,7 +32,7 @@ class FollowUpAnalyticsAdmin(HistoryAdmin):
     date_hierarchy = "date"  # cheap: one row a day, template and channel
     fields = (
         ("date", "template", "channel"),
-        ("total_sent", "total_delivered", "total_read", "total_failed"),
+        ("total_sent", "total_delivered", "total_read", "total_failed", "delivered_after_refund"),
         ("delivery_rate", "read_rate"),
         ("credits_charged", "credits_refunded", "revenue_generated"),
         ("created_at", "updated_at"),

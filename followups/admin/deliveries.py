@@ -58,7 +58,7 @@ class AttemptAdmin(HistoryAdmin):
         "code",
         "details",
         ("gate_at", "finished_at"),
-        ("misses", "checked_at"),
+        ("looks", "misses", "checked_at"),
         "to_hash",
         "body_hash",
     )
@@ -82,6 +82,12 @@ class AppliedFilter(IsSetFilter):
     column = "applied_at"
 
 
+class UnmatchedFilter(IsSetFilter):
+    title = _("given up: about no message of ours")
+    parameter_name = "unmatched"
+    column = "unmatched_at"
+
+
 @admin.register(ProviderEvent)
 class ProviderEventAdmin(HistoryAdmin):
     list_display = (
@@ -95,7 +101,7 @@ class ProviderEventAdmin(HistoryAdmin):
         moment_column("received_at", _("received")),
         moment_column("applied_at", _("applied")),
     )
-    list_filter = ("kind", "provider", AppliedFilter, "received_at")
+    list_filter = ("kind", "provider", AppliedFilter, UnmatchedFilter, "received_at")
     search_fields = ("provider_message_id",)
     search_help_text = _("A whole id of an attempt, an event or a provider's message.")
     ordering = ("-pk",)
@@ -106,6 +112,7 @@ class ProviderEventAdmin(HistoryAdmin):
         "attempt_reference",
         "provider_message_id",
         ("occurred_at", "received_at", "applied_at"),
+        ("tries", "next_try_at", "unmatched_at"),
         "raw",
     )
     readonly_fields = ("attempt_link",)

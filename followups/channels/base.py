@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.core.checks import CheckMessage
 
+from followups.choices import ReceiptKind, SuppressionReason
 from followups.models import TemplateVersion
 from jyotiflow.accounts.models import User
 
@@ -61,6 +62,18 @@ class Sighting:
 CANNOT_TELL = Sighting()
 
 
+@dataclass(frozen=True)
+class Report:
+    """How a provider says a message stands, in our words; ``event_key`` is the one its callbacks have."""
+
+    event_key: str
+    kind: ReceiptKind
+    code: str = ""
+    reason: str = ""
+    suppress: SuppressionReason | None = None
+    occurred_at: datetime | None = None
+
+
 class Channel:
     """Base of the backends in ``FOLLOWUP_CHANNELS``; ``OPTIONS`` become keyword arguments.
 
@@ -105,6 +118,16 @@ class Channel:
         May raise one of the four words where it doesn't answer.
         """
         return CANNOT_TELL
+
+    # Whether ``fetch`` tells how a message stands: the provider is asked when its callbacks don't come.
+    can_be_polled = False
+
+    def fetch(self, provider_message_id: str) -> Report | None:
+        """Ask the provider how one message stands; ``None`` when it knows no such message.
+
+        May raise one of the four words where it doesn't answer.
+        """
+        return None
 
     def forget_address(self, address: str) -> None:
         """An address the provider called dead; a channel that stores addresses drops it."""

@@ -16,15 +16,17 @@ from twilio.http.response import Response
 from twilio.rest import Client
 from twilio.rest.api.v2010.account.message import MessageInstance
 
-from followups.channels.base import Accepted, Candidate, Channel, Message, Sighting
+from followups.channels.base import Accepted, Candidate, Channel, Message, Report, Sighting
 from followups.channels.http import never_retry, outcome_of, timeouts
 from followups.channels.twilio_errors import refusal
+from followups.channels.twilio_status import report_of
 from followups.doubts import CLOCK_SKEW
-from followups.exceptions import OutcomeUnknown
+from followups.exceptions import Misconfigured, OutcomeUnknown, Rejected
 from jyotiflow.accounts.models import User
 
 LONGEST_VALIDITY: Final = 36_000  # seconds Twilio may keep a message in its queue
 LIST_PAGE: Final = 1_000  # the most one call may list
+NO_SUCH_MESSAGE: Final = ("404", "20404")
 LONGEST_LIST: Final = 10  # pages looked through for one number
 
 
@@ -78,7 +80,7 @@ class TwilioChannel(Channel):
     address_prefix = ""
     sender_pattern = r"\+[1-9]\d{6,14}"
     sender_variable = ""
-    can_be_asked = True
+    can_be_asked = can_be_polled = True
 
     def __init__(self, *, account_sid: str, auth_token: str, base_url: str = "", sender: str = "") -> None:
         self.account_sid = account_sid
@@ -126,6 +128,22 @@ class TwilioChannel(Channel):
                 return Sighting(tuple(candidates), is_whole=True)
             page = next_page
         return Sighting(tuple(candidates))
+
+    def fetch(self, provider_message_id: str) -> Report | None:
+        """The message by its SID."""
+        try:
+            message = self._client.messages(provider_message_id).fetch()
+        except (Misconfigured, Rejected) as word:
+            if word.code in NO_SUCH_MESSAGE:
+                return None
+            raise
+        moment = message.date_updated
+        return report_of(
+            provider_message_id,
+            str(message.status or "").lower(),
+            str(message.error_code or ""),
+            moment if isinstance(moment, datetime) else None,
+        )
 
     def _may_be(self, message: MessageInstance, body_hash: str, since: datetime) -> bool:
         return (

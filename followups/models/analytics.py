@@ -21,6 +21,9 @@ class FollowUpAnalytics(models.Model):
     total_delivered = models.IntegerField(default=0, db_default=0)
     total_read = models.IntegerField(default=0, db_default=0)
     total_failed = models.IntegerField(default=0, db_default=0)
+    delivered_after_refund = models.IntegerField(
+        default=0, db_default=0, help_text=_("Delivered after all, with the refund given before.")
+    )
     credits_charged = models.IntegerField(default=0, db_default=0)
     credits_refunded = models.IntegerField(default=0, db_default=0)
     revenue_generated = models.DecimalField(max_digits=12, decimal_places=2, default=0, db_default=0)

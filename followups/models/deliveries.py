@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from followups.choices import OPEN_ATTEMPT_STATES, AttemptState, ReceiptKind
@@ -81,13 +82,27 @@ class ProviderEvent(models.Model):
     occurred_at = models.DateTimeField(null=True, blank=True)
     received_at = models.DateTimeField(auto_now_add=True)
     applied_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text=_("Times it looked for its message in vain.")
+    )
+    next_try_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    unmatched_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When it was given up: it is about no message of ours.")
+    )
 
     class Meta:
         db_table = "follow_up_events"
         ordering = ["-received_at", "-id"]
         indexes = [
             models.Index(
-                fields=["received_at"], name="event_waiting", condition=models.Q(applied_at__isnull=True)
+                fields=["tries", "next_try_at"],
+                name="event_waiting",
+                condition=models.Q(applied_at__isnull=True, unmatched_at__isnull=True),
+            ),
+            models.Index(
+                fields=["unmatched_at"],
+                name="event_unmatched",
+                condition=models.Q(unmatched_at__isnull=False),
             ),
             models.Index(
                 fields=["provider", "provider_message_id"],
@@ -95,7 +110,13 @@ class ProviderEvent(models.Model):
                 condition=~models.Q(provider_message_id=""),
             ),
         ]
-        constraints = [models.UniqueConstraint(fields=["provider", "event_key"], name="event_stored_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "event_key"], name="event_stored_once"),
+            models.CheckConstraint(
+                condition=models.Q(applied_at__isnull=True) | models.Q(unmatched_at__isnull=True),
+                name="event_applied_or_unmatched",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} {self.kind}"

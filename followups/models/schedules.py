@@ -109,6 +109,14 @@ class FollowUpSchedule(models.Model):
             models.Index(
                 fields=["updated_at"], name="follow_up_in_doubt", condition=models.Q(status="in_doubt")
             ),
+            models.Index(
+                fields=["channel", "sent_at"], name="follow_up_silent", condition=models.Q(status="sent")
+            ),
+            models.Index(
+                fields=["channel"],
+                name="follow_up_late_delivered",
+                condition=models.Q(status__in=["delivered", "read"], refunded_at__isnull=False),
+            ),
             models.Index(fields=["user", "-scheduled_at", "-id"], name="follow_up_user_newest"),
             models.Index(fields=["session", "status"], name="follow_up_session_status"),
             models.Index(fields=["-scheduled_at", "-id"], name="follow_up_newest"),

@@ -1,6 +1,6 @@
 """Twilio's status callbacks, for SMS and WhatsApp."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from django.conf import settings
@@ -8,25 +8,11 @@ from django.http import HttpRequest, JsonResponse
 from django.utils.crypto import constant_time_compare
 from twilio.request_validator import RequestValidator
 
-from followups.channels.twilio_errors import delivery_fault
-from followups.choices import ReceiptKind
+from followups.channels.twilio_status import report_of
 from followups.receipts.answers import acknowledged, forbidden, is_too_large
-from followups.services.receipts import Receipt, record_receipt
+from followups.services.receipts import receipt_of, record_receipt
 from jyotiflow.errors import only
 
-# https://www.twilio.com/docs/messaging/api/message-resource#message-status-values
-KIND_BY_STATUS: Final[Mapping[str, ReceiptKind]] = {
-    "accepted": ReceiptKind.ACCEPTED,
-    "scheduled": ReceiptKind.ACCEPTED,
-    "queued": ReceiptKind.ACCEPTED,
-    "sending": ReceiptKind.ACCEPTED,
-    "sent": ReceiptKind.ACCEPTED,
-    "delivered": ReceiptKind.DELIVERED,
-    "read": ReceiptKind.READ,
-    "undelivered": ReceiptKind.FAILED,
-    "failed": ReceiptKind.FAILED,
-    "canceled": ReceiptKind.FAILED,
-}
 # Stored beside the event; addresses and texts are left out.
 KEPT: Final = (
     "MessageSid",
@@ -48,19 +34,12 @@ def twilio_receipt(request: HttpRequest) -> JsonResponse:
         return forbidden()
     form = request.POST
     sid, status = form.get("MessageSid", ""), form.get("MessageStatus", "").lower()
-    code = form.get("ErrorCode", "")
-    kind = KIND_BY_STATUS.get(status, ReceiptKind.OTHER)
-    fault = delivery_fault(code, status) if kind == ReceiptKind.FAILED else None
     record_receipt(
-        Receipt(
+        receipt_of(
+            report_of(sid, status, form.get("ErrorCode", "")),
             provider="twilio",
-            event_key=f"{sid}:{status}",
-            kind=kind,
             attempt_reference=request.GET.get("a", ""),
             provider_message_id=sid,
-            code=code,
-            reason=fault.sentence if fault else "",
-            suppress=fault.suppress if fault else None,
             raw={name: form[name] for name in KEPT if name in form},
         )
     )

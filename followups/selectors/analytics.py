@@ -79,6 +79,7 @@ def analytics_report(period: Period) -> Figures:
         **_SUMS,
         charged=Sum("credits_charged", default=0),
         refunded=Sum("credits_refunded", default=0),
+        late=Sum("delivered_after_refund", default=0),
     )
     return {
         "total_sent": total["sent"],
@@ -86,6 +87,7 @@ def analytics_report(period: Period) -> Figures:
         "total_read": total["read"],
         "total_failed": total["failed"],
         **rates(total["sent"], total["delivered"], total["read"]),
+        "delivered_after_refund": total["late"],
         "total_credits_charged": total["charged"],
         "total_credits_refunded": total["refunded"],
         "total_revenue": float(total["revenue"]),

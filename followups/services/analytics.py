@@ -27,30 +27,34 @@ _RECOMPUTE = """
         SELECT template_id, channel, 1 AS sent,
                (delivered_at IS NOT NULL AND status IN ('delivered', 'read'))::int AS delivered,
                (read_at IS NOT NULL AND status = 'read')::int AS read,
-               (status = 'failed')::int AS failed, 0 AS charged, 0 AS refunded,
+               (status = 'failed')::int AS failed,
+               (status IN ('delivered', 'read') AND refunded_at IS NOT NULL)::int AS late,
+               0 AS charged, 0 AS refunded,
                CASE WHEN status IN ('sent', 'delivered', 'read')
                     THEN credits_charged - credits_refunded ELSE 0 END AS kept
           FROM follow_up_schedules, bounds WHERE sent_at >= first AND sent_at < next
         UNION ALL
-        SELECT template_id, channel, 0, 0, 0, 1, 0, 0, 0
+        SELECT template_id, channel, 0, 0, 0, 1, 0, 0, 0, 0
           FROM follow_up_schedules, bounds
          WHERE failed_at >= first AND failed_at < next AND status = 'failed' AND sent_at IS NULL
         UNION ALL
-        SELECT template_id, channel, 0, 0, 0, 0, credits_charged, 0, 0
+        SELECT template_id, channel, 0, 0, 0, 0, 0, credits_charged, 0, 0
           FROM follow_up_schedules, bounds WHERE created_at >= first AND created_at < next
         UNION ALL
-        SELECT template_id, channel, 0, 0, 0, 0, 0, credits_refunded, 0
+        SELECT template_id, channel, 0, 0, 0, 0, 0, 0, credits_refunded, 0
           FROM follow_up_schedules, bounds WHERE refunded_at >= first AND refunded_at < next
     )
     INSERT INTO follow_up_analytics AS figures
            (id, date, template_id, channel, total_sent, total_delivered, total_read, total_failed,
-            credits_charged, credits_refunded, revenue_generated, created_at, updated_at)
+            delivered_after_refund, credits_charged, credits_refunded, revenue_generated,
+            created_at, updated_at)
     SELECT gen_random_uuid(), day, template_id, channel, sum(sent), sum(delivered), sum(read), sum(failed),
-           sum(charged), sum(refunded), sum(kept) * %(rate)s, now(), now()
+           sum(late), sum(charged), sum(refunded), sum(kept) * %(rate)s, now(), now()
       FROM facts, bounds GROUP BY day, template_id, channel
         ON CONFLICT (date, template_id, channel) DO UPDATE
        SET total_sent = excluded.total_sent, total_delivered = excluded.total_delivered,
            total_read = excluded.total_read, total_failed = excluded.total_failed,
+           delivered_after_refund = excluded.delivered_after_refund,
            credits_charged = excluded.credits_charged, credits_refunded = excluded.credits_refunded,
            revenue_generated = excluded.revenue_generated, updated_at = excluded.updated_at
 """

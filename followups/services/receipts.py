@@ -1,15 +1,18 @@
 """Providers' reports: stored once, then applied forward only."""
 
-from collections.abc import Mapping
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from django.db import transaction
 from django.utils.timezone import now
 
-from followups.channels.base import Accepted
+from followups.channels.base import Accepted, Report
 from followups.choices import (
     OPEN_ATTEMPT_STATES,
     SENT_STATES,
@@ -19,6 +22,7 @@ from followups.choices import (
     SuppressionReason,
 )
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
+from followups.retries import gap
 from followups.services.consent import opt_out, suppress
 from followups.services.failing import take_failure
 from followups.services.settling import accept, record_acceptance
@@ -27,7 +31,8 @@ from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
-WAITS_FOR = timedelta(hours=24)  # a report may come before our own commit; later than this it's not ours
+WAITS_FOR: Final = timedelta(hours=24)  # a report may come before our own commit; later it's not ours
+LONGEST_RUN_SECONDS: Final = 20  # then the next run goes on
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,19 @@ class Receipt:
     suppress: SuppressionReason | None = None
     occurred_at: datetime | None = None
     raw: Mapping[str, object] = field(default_factory=dict)
+
+
+def receipt_of(report: Report, **about: Any) -> Receipt:
+    """A provider's report with what it is about: the rest of a receipt's fields."""
+    return Receipt(
+        event_key=report.event_key,
+        kind=report.kind,
+        code=report.code,
+        reason=report.reason,
+        suppress=report.suppress,
+        occurred_at=report.occurred_at,
+        **about,
+    )
 
 
 def record_receipt(receipt: Receipt) -> bool:
@@ -76,9 +94,46 @@ def _storable(value: object) -> str:
 
 
 def apply_waiting_receipts(*, batch: int = 500) -> int:
-    """Apply reports that found no message yet; returns how many found theirs."""
-    waiting = ProviderEvent.objects.filter(applied_at__isnull=True, received_at__gt=now() - WAITS_FOR)
-    return sum(apply_event(event) for event in list(waiting.order_by("received_at")[:batch]))
+    """Apply reports that found no message yet; returns how many found theirs.
+
+    Each is tried with growing gaps, those tried least first: many that are never ours, as on an account that
+    is shared, hold up none that is. After ``WAITS_FOR`` one that found nothing is marked and left alone.
+    """
+    started = time.monotonic()
+    applied = 0
+    while True:
+        waiting = ProviderEvent.objects.filter(
+            applied_at__isnull=True, unmatched_at__isnull=True, next_try_at__lte=now()
+        )
+        events = list(waiting.order_by("tries", "next_try_at")[:batch])
+        missed = [event for event in events if not _apply_safely(event)]
+        _try_later(missed)
+        applied += len(events) - len(missed)
+        if len(events) < batch or time.monotonic() - started > LONGEST_RUN_SECONDS:
+            return applied
+
+
+def _apply_safely(event: ProviderEvent) -> bool:
+    try:
+        return apply_event(event)
+    except Exception:  # one row must not hold up the others
+        log.error("receipt_not_applied", event_id=event.pk, exc_info=True)
+        return False
+
+
+def _try_later(missed: Sequence[ProviderEvent]) -> None:
+    """Count a try of each, and let it wait for the next or mark it for good."""
+    moment = now()
+    gone = [event for event in missed if event.received_at < moment - WAITS_FOR]
+    still = ProviderEvent.objects.filter(applied_at__isnull=True, unmatched_at__isnull=True)
+    still.filter(pk__in=[event.pk for event in gone]).update(unmatched_at=moment)
+    for provider, count in Counter(event.provider for event in gone).items():
+        log.warning("receipts_unmatched", provider=provider, count=count)
+    by_tries: defaultdict[int, list[int]] = defaultdict(list)
+    for event in missed:
+        by_tries[event.tries].append(event.pk)
+    for tries, keys in by_tries.items():
+        still.filter(pk__in=keys).update(tries=tries + 1, next_try_at=moment + gap(tries))
 
 
 @transaction.atomic

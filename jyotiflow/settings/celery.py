@@ -42,6 +42,7 @@ CELERY_BEAT_SCHEDULE = {
     "resolve follow-ups in doubt": _every(
         max(1, FOLLOWUP_LOOK_INTERVAL_SECONDS / 2), "followups.tasks.reconcile"
     ),
+    "ask about silent messages": _every(60, "followups.tasks.poll_silent"),
     "apply waiting receipts": _every(30, "followups.tasks.apply_waiting_receipts"),
     "play sandbox receipts": _every(1, "followups.tasks.play_sandbox_receipts"),
     "plan missed sessions": _every(60, "followups.tasks.plan_missed_sessions"),

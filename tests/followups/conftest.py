@@ -72,6 +72,9 @@ class ScriptedChannel(Channel):
     repeats_in_doubt: int = 0
     keeps_key_for: timedelta | None = None
     finds_by_text: bool = True
+    can_be_polled: bool = False
+    reports: dict[str, Any] = field(default_factory=dict)  # by message id
+    polled: list[str] = field(default_factory=list)
 
     def addresses(self, user: User) -> tuple[str, ...]:
         return (user.email,)
@@ -83,6 +86,13 @@ class ScriptedChannel(Channel):
             raise answer
         if callable(answer):
             answer = answer(message)
+        return answer
+
+    def fetch(self, provider_message_id: str) -> Any:
+        self.polled.append(provider_message_id)
+        answer = self.reports.get(provider_message_id)
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     def find(self, **_: Any) -> Any:

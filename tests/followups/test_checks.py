@@ -217,10 +217,11 @@ def test_production_mail_needs_a_sender_of_our_own(settings: Settings, sender: s
         ("FOLLOWUP_SETTLE_DELAY_SECONDS", -1, "followups.E007"),
         ("FOLLOWUP_LOOK_INTERVAL_SECONDS", 0, "followups.E008"),
         ("FOLLOWUP_NO_PROOF_HOURS", 0, "followups.E008"),
+        ("FOLLOWUP_POLL_HOURS", [1, 0], "followups.E009"),
     ],
 )
 def test_times_of_doubt_that_prove_nothing_are_faults(
-    settings: Settings, variable: str, value: int, fault: str
+    settings: Settings, variable: str, value: Any, fault: str
 ) -> None:
     setattr(settings, variable, value)
     assert ids() == [fault]

@@ -12,7 +12,7 @@ from credits.services import grant
 from followups.channels.base import CANNOT_TELL, Accepted
 from followups.choices import AttemptState, ReceiptKind, State, SuppressionReason
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
-from followups.models import Attempt, FollowUpSchedule, RecipientPreference, Suppression
+from followups.models import Attempt, FollowUpSchedule, ProviderEvent, RecipientPreference, Suppression
 from followups.retries import MAX_TRIES
 from followups.services import delivery, dispatch
 from followups.services.consent import opt_out
@@ -403,6 +403,7 @@ class TestReceipts:
     ) -> None:
         self.receipt(ReceiptKind.DELIVERED)
         assert apply_waiting_receipts() == 0
+        ProviderEvent.objects.update(next_try_at=now())  # the gap is over
         run_queue()
         assert apply_waiting_receipts() == 1
         assert reload(follow_up).status == State.DELIVERED

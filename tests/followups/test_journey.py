@@ -199,6 +199,7 @@ def test_the_worked_story(
         "read_rate": 50.0,
         "total_credits_charged": 14,
         "total_credits_refunded": 4,
+        "delivered_after_refund": 0,
         "total_revenue": 10.0,
         "top_templates": [
             {

@@ -17,6 +17,7 @@ from followups.channels.base import CANNOT_TELL, Accepted, Candidate, Sighting
 from followups.channels.sms import SmsChannel
 from followups.channels.twilio import TwilioChannel
 from followups.channels.whatsapp import WhatsAppChannel
+from followups.choices import ReceiptKind
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from tests.contracts.twilio import assert_valid
 from tests.factories import UserFactory
@@ -425,6 +426,47 @@ def test_a_look_that_fails_says_so(httpserver: HTTPServer) -> None:
     httpserver.expect_request(PATH).respond_with_data("", status=503)
     with pytest.raises(OutcomeUnknown):
         find(httpserver, sms(httpserver))
+
+
+# --- How one message stands -------------------------------------------------------------------------------
+
+ONE = f"{PATH[:-5]}/{SID}.json"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        ("queued", None, ReceiptKind.ACCEPTED),
+        ("sent", None, ReceiptKind.ACCEPTED),
+        ("delivered", None, ReceiptKind.DELIVERED),
+        ("read", None, ReceiptKind.READ),
+        ("undelivered", 30003, ReceiptKind.FAILED),
+        ("failed", None, ReceiptKind.FAILED),
+        ("partially_delivered", None, ReceiptKind.OTHER),
+    ],
+)
+def test_a_message_is_fetched_by_its_sid(
+    httpserver: HTTPServer, status: str, code: int | None, kind: ReceiptKind
+) -> None:
+    httpserver.expect_request(ONE).respond_with_json(resource(status=status, error_code=code))
+    report = sms(httpserver).fetch(SID)
+    assert report is not None
+    assert (report.event_key, report.kind, report.code) == (f"{SID}:{status}", kind, str(code or ""))
+    assert report.occurred_at == SINCE + timedelta(seconds=1)
+    assert bool(report.reason) == (kind == ReceiptKind.FAILED)
+
+
+def test_a_message_twilio_does_not_know_is_none(httpserver: HTTPServer) -> None:
+    error = {"code": 20404, "message": "not found", "more_info": "", "status": 404}
+    httpserver.expect_request(ONE).respond_with_json(error, status=404)
+    assert sms(httpserver).fetch(SID) is None
+
+
+@pytest.mark.parametrize(("status", "word"), [(503, OutcomeUnknown), (401, Misconfigured)])
+def test_a_fetch_that_fails_says_so(httpserver: HTTPServer, status: int, word: type[Exception]) -> None:
+    httpserver.expect_request(ONE).respond_with_data("", status=status)
+    with pytest.raises(word):
+        sms(httpserver).fetch(SID)
 
 
 # --- Checks -----------------------------------------------------------------------------------------------
