@@ -13,7 +13,14 @@ from jyotiflow.local.exceptions import CannotRun
 from jyotiflow.local.processes import Child, log_tail, start_child, stop_children
 
 ROOT = Path(__file__).resolve().parents[2]
-QUEUES = "default,email,sms,whatsapp,push,in_app"
+# A worker a provider: one that hangs holds up only its own. Beat's ticks share one with what needs none.
+QUEUES = {
+    "worker": "default,in_app",
+    "worker-email": "email",
+    "worker-sms": "sms",
+    "worker-whatsapp": "whatsapp",
+    "worker-push": "push",
+}
 MAX_RESTARTS = 5  # within the window; more than that is a fault, not an accident
 RESTART_WINDOW_SECONDS = 60.0
 READY_TIMEOUT_SECONDS = 90.0
@@ -59,22 +66,18 @@ def finish(place: Place, command: Child) -> None:
 def _commands(place: Place) -> dict[str, list[str]]:
     web = [sys.executable, "-m", "gunicorn", "jyotiflow.wsgi:application", f"--bind=127.0.0.1:{place.port}"]
     web += [f"--graceful-timeout={int(APP_GRACE_SECONDS) - 1}"]
-    worker = [
-        *_CELERY,
-        "worker",
-        "--pool=threads",
-        "--concurrency=8",
-        f"--queues={QUEUES}",
-        "--loglevel=INFO",
-    ]
-    worker += ["--hostname=local@%h", "--without-gossip", "--without-mingle"]
+    worker = [*_CELERY, "worker", "--pool=threads", "--concurrency=8", "--loglevel=INFO"]
+    worker += ["--without-gossip", "--without-mingle"]
+    workers = {
+        name: [*worker, f"--queues={queues}", f"--hostname={name}@%h"] for name, queues in QUEUES.items()
+    }
     beat = [*_CELERY, "beat", "--scheduler=django_celery_beat.schedulers:DatabaseScheduler", "--pidfile="]
-    return {"beat": beat, "worker": worker, "web": web}
+    return {"web": web, "beat": beat, **workers}
 
 
 @contextlib.contextmanager
 def running_app(place: Place) -> Iterator[list[Child]]:
-    """Web, worker and beat. All are asked to end together and have the same time to finish what they hold."""
+    """Web, workers, beat. All are asked to end together and have the same time to finish what they hold."""
     children: list[Child] = []
     try:
         for name, command in _commands(place).items():

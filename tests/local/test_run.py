@@ -21,7 +21,7 @@ import pytest
 from django.db import connection
 
 from jyotiflow.local import app
-from jyotiflow.local.app import ROOT, require_running
+from jyotiflow.local.app import QUEUES, ROOT, require_running
 from jyotiflow.local.exceptions import CannotRun
 from jyotiflow.local.processes import start_child
 
@@ -172,13 +172,13 @@ def test_web_worker_and_beat_end_with_a_run_that_is_killed(tmp_path: Path) -> No
     run = Started(command, port=free_port(), mark=tmp_path, environment=environment)
     try:
         deadline = time.monotonic() + 120
-        web = worker = ""
-        while web.count("Booting worker") < 2 or "ready." not in worker:
+        web, workers = "", [""]
+        while web.count("Booting worker") < 2 or not all("ready." in worker for worker in workers):
             assert run.process.poll() is None, run.process.communicate()[0]
-            assert time.monotonic() < deadline, web + worker
+            assert time.monotonic() < deadline, [web, *workers]
             time.sleep(0.05)
-            web, worker = read(tmp_path / "web.log"), read(tmp_path / "worker.log")
-        assert len(run.processes()) == 6, "the parent, gunicorn with two workers, worker and beat"
+            web, workers = read(tmp_path / "web.log"), [read(tmp_path / f"{name}.log") for name in QUEUES]
+        assert len(run.processes()) == 5 + len(QUEUES), "the parent, gunicorn with two workers, beat, workers"
         run.process.kill()
         assert run.wait_until_gone(seconds=15) == set()
     finally:
