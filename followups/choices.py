@@ -146,3 +146,11 @@ class RuleOrigin(models.TextChoices):
     SHIPPED = "shipped", _("Shipped")  # follows the product's own table
     SEEN = "seen", _("Seen, to be classified")  # decides nothing until somebody does
     EDITED = "edited", _("Edited here")  # goes before what is shipped
+
+
+class BreakerState(models.TextChoices):
+    """Whether a channel's provider is called."""
+
+    CLOSED = "closed", _("Calling")
+    OPEN = "open", _("Not called")  # it doesn't answer: messages wait
+    PROBING = "probing", _("Trying one")  # one call decides

@@ -43,6 +43,7 @@ class NotProcessed(Exception):
     code: str
     retry_after: float | None = None
     counts: bool = True  # a 429 is not the message's fault and doesn't use up a try
+    answered: bool = True  # False where nobody was there to say no
 
 
 @dataclass

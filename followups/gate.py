@@ -20,6 +20,7 @@ class Facts:
     default_quiet: tuple[time, time]
     own_quiet: tuple[time, time] | None
     paused_until: datetime | None
+    channel_is_paused: bool
     user_is_active: bool
     has_opted_out: bool
     is_suppressed: bool
@@ -64,6 +65,8 @@ def verdict(facts: Facts) -> Go | Later | Never:
         return Never("unreachable", "The reader has no address on this channel.")
     if facts.now >= facts.expires_at:
         return Never("expired", "It could not be sent in time.")
+    if facts.channel_is_paused:
+        return Later(facts.now, "channel_paused")  # it isn't claimed again before the channel goes on
     if facts.origin == Origin.INSTANT and _is_on_time(facts):
         return Go()  # the reader asked for it this moment
     if facts.paused_until and facts.now < facts.paused_until:

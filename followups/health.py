@@ -1,6 +1,7 @@
 """Health pages and metrics, for balancers, operators and scrapers."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,9 +13,11 @@ from django.utils.timezone import now
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
+from redis.exceptions import RedisError
 
-from followups.choices import RuleOrigin, State
-from followups.models import ErrorRule, FollowUpSchedule, ProviderEvent
+from followups.choices import BreakerState, RuleOrigin, State
+from followups.models import ChannelSwitch, ErrorRule, FollowUpSchedule, ProviderEvent
+from followups.selectors.channels import breakers
 from jyotiflow.errors import error_body, only
 from jyotiflow.health import check_health
 
@@ -71,6 +74,18 @@ class QueueCollector(Collector):
         for channel, state, count in counted:
             open_ones.add_metric([channel, state], count)
         yield open_ones
+        paused = GaugeMetricFamily("followups_channel_paused", "1: staff have paused it.", labels=["channel"])
+        switched_off = set(ChannelSwitch.objects.filter(is_paused=True).values_list("channel", flat=True))
+        for channel in settings.FOLLOWUP_CHANNELS:
+            paused.add_metric([channel], int(channel in switched_off))
+        yield paused
+        open_breakers = GaugeMetricFamily(
+            "followups_breaker_open", "1: its provider doesn't answer.", labels=["channel"]
+        )
+        with suppress(RedisError):  # unknown: no figure
+            for channel, breaker in breakers().items():
+                open_breakers.add_metric([channel], int(breaker.state != BreakerState.CLOSED))
+        yield open_breakers
         # Claimed ones too: a claim whose channel has no worker waits like any other.
         waiting = FollowUpSchedule.objects.filter(
             status__in=[State.PENDING, State.SENDING], due_at__lte=Now()

@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from followups.admin import (
     analytics,
+    channels,
     deliveries,
     error_rules,
     idempotency,
@@ -16,6 +17,7 @@ from followups.admin import (
 
 __all__ = [
     "analytics",
+    "channels",
     "deliveries",
     "error_rules",
     "idempotency",

@@ -94,6 +94,8 @@ class Channel:
     repeats_in_doubt = 0
     # Whether ``find`` tells messages apart by their text, or only by address and time.
     finds_by_text = True
+    # True where our own database is the far end: it needs no breaker and no rate.
+    is_local = False
     # Question and guidance must not show in lock-screen previews or carrier logs.
     is_private = True
 

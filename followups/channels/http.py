@@ -105,7 +105,7 @@ def outcome_of(error: requests.RequestException) -> NotProcessed | Misconfigured
         reason,
         ConnectTimeoutError,  # NewConnectionError is one
     ):
-        return NotProcessed("no_connection")
+        return NotProcessed("no_connection", answered=False)
     if isinstance(error, requests.TooManyRedirects):
         return Misconfigured("redirected", "The provider's address leads elsewhere; name that one.")
     return OutcomeUnknown("timeout" if isinstance(error, requests.Timeout) else "connection_broken")

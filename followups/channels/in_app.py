@@ -13,6 +13,7 @@ class InAppChannel(Channel):
 
     provider = "in_app"
     repeat_is_harmless = True
+    is_local = True
 
     def addresses(self, user: User) -> tuple[str, ...]:
         """The user themselves."""

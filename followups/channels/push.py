@@ -120,7 +120,11 @@ def word_for(error: Exception | None) -> Word:
     match error.cause:
         case google.auth.exceptions.GoogleAuthError() as auth:
             is_temporary = isinstance(auth, google.auth.exceptions.TransportError) or auth.retryable
-            return NotProcessed("no_access_token") if is_temporary else _bad_key("no_access_token")
+            return (
+                NotProcessed("no_access_token", answered=False)
+                if is_temporary
+                else _bad_key("no_access_token")
+            )
         case requests.TooManyRedirects() | requests.RequestException(response=None) as broken:
             return http.outcome_of(broken)
     code = _NAMES.get(type(error), error.code)

@@ -29,6 +29,7 @@ class SandboxChannel(Channel):
 
     provider = "sandbox"
     repeat_is_harmless = True
+    is_local = True
 
     def __init__(self, *, channel: str) -> None:
         self.plays = channel

@@ -50,11 +50,11 @@ def outcome_of(error: Exception, *, handed_over: bool) -> Word:
         case smtplib.SMTPResponseException(smtp_code=int(code)):
             return of_reply(code, error.smtp_error, stage=["CONNECT"])
         case smtplib.SMTPServerDisconnected():
-            return NotProcessed("disconnected")
+            return NotProcessed("disconnected", answered=False)
         case smtplib.SMTPException():  # no STARTTLS, no way to sign in
             return Misconfigured(type(error).__name__, "The mail server can't be used as SMTP_* says.")
         case OSError():
-            return NotProcessed(type(error).__name__)
+            return NotProcessed(type(error).__name__, answered=False)
     return Rejected(type(error).__name__, "This message can't be sent by email.")
 
 

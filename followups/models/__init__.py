@@ -1,6 +1,7 @@
 """The rows."""
 
 from followups.models.analytics import FollowUpAnalytics
+from followups.models.channels import ChannelSwitch
 from followups.models.deliveries import Attempt, ProviderEvent
 from followups.models.errors import ErrorRule
 from followups.models.idempotency import IdempotentAnswer
@@ -13,6 +14,7 @@ from followups.models.templates import TEXT_FIELDS, FollowUpTemplate, TemplateVe
 __all__ = [
     "TEXT_FIELDS",
     "Attempt",
+    "ChannelSwitch",
     "Device",
     "Erasure",
     "ErrorRule",

@@ -1,10 +1,12 @@
 """Sending one follow-up: gate (commit), call with no transaction open, settle. See `docs/delivery.md`."""
 
 import hashlib
+import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID, uuid4
+from typing import Final
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -20,8 +22,10 @@ from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Re
 from followups.gate import Facts, Go, Later, Never, verdict
 from followups.links import callback_url
 from followups.models import Attempt, FollowUpSchedule
+from followups.selectors.channels import is_paused
 from followups.selectors.recipients import hash_address, reachability
 from followups.selectors.settings import effective_settings
+from followups.services.admission import Refusal, admit, give_back, report
 from followups.services.settling import (
     IN_FLIGHT,
     Outcome,
@@ -38,49 +42,86 @@ log = structlog.get_logger(__name__)
 LONGEST_GATE_SECONDS = 5  # from beginning to the socket; a worker slower than that was frozen
 CALL_MARGIN_SECONDS = 5  # between the end of the longest call and the end of the lease
 
+_BEGIN: Final = """
+    UPDATE follow_up_schedules
+       SET claim_token = gen_random_uuid(), tries = tries + 1, updated_at = statement_timestamp(),
+           lease_until = statement_timestamp() + make_interval(secs => %(lease)s)
+     WHERE id = %(id)s AND status = 'sending' AND claim_token = %(token)s
+       AND lease_until > statement_timestamp()
+ RETURNING claim_token, channel
+"""
+
 
 def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     """Send one claimed follow-up. A token that is stale, or was used already, does nothing."""
-    own_token = begin(follow_up_id=follow_up_id, token=token)
-    if own_token is None:
+    begun = begin(follow_up_id=follow_up_id, token=token)
+    if begun is None:
         return
     failpoint("after_begin")
+    if refusal := admit(begun.channel_name):
+        put_off(follow_up_id=follow_up_id, token=begun.token, refusal=refusal)
+        return
     began = time.monotonic()
-    passed = pass_gate(follow_up_id=follow_up_id, token=own_token)
+    passed = pass_gate(follow_up_id=follow_up_id, token=begun.token)
     if passed is None:
+        give_back(begun.channel_name)
         return
     failpoint("after_gate")
     if time.monotonic() - began > LONGEST_GATE_SECONDS:
         # This worker was frozen: others may have acted on the expired lease. Nothing was sent, for certain.
         outcome: Outcome = NotProcessed("stale_gate", counts=False)
+        give_back(begun.channel_name)
     else:
-        outcome = call(get_channel(passed.channel_name), passed.message)
+        outcome = call(get_channel(begun.channel_name), passed.message)
+        report(begun.channel_name, outcome)
     failpoint("after_call")
     settle(attempt_id=passed.message.attempt_id, outcome=outcome)
     failpoint("after_settle")
 
 
-def begin(*, follow_up_id: UUID, token: UUID) -> UUID | None:
+@dataclass(frozen=True)
+class Begun:
+    """A claim in one worker's own hands."""
+
+    token: UUID
+    channel_name: str
+
+
+def begin(*, follow_up_id: UUID, token: UUID) -> Begun | None:
     """Take a claim for oneself: its token is used up and another returned; ``None`` for a void token.
 
     A doubled task, or a claim released while its task was running after all, so finds nothing to do. Counts
     a try and renews the lease, committed before anything can go wrong: waiting in a queue is not a try, but
     a message that brings down whoever begins it is parked in time.
     """
-    own_token = uuid4()
-    lease = timedelta(seconds=settings.FOLLOWUP_LEASE_SECONDS)
-    claimed = FollowUpSchedule.objects.filter(
-        pk=follow_up_id, status=State.SENDING, claim_token=token, lease_until__gt=Now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _BEGIN,
+            {"id": follow_up_id, "token": token, "lease": settings.FOLLOWUP_LEASE_SECONDS},
+        )
+        row = cursor.fetchone()
+    return Begun(*row) if row else None
+
+
+def put_off(*, follow_up_id: UUID, token: UUID, refusal: Refusal) -> None:
+    """Put a begun follow-up back: there's no room for its call now. No try is used up."""
+    wait = timedelta(seconds=refusal.seconds + random.random())
+    FollowUpSchedule.objects.filter(pk=follow_up_id, status=State.SENDING, claim_token=token).update(
+        status=State.PENDING,
+        claim_token=None,
+        lease_until=None,
+        due_at=Now() + wait,
+        failure_code=refusal.code,
+        tries=F("tries") - 1,
+        updated_at=Now(),
     )
-    begun = claimed.update(claim_token=own_token, tries=F("tries") + 1, lease_until=Now() + lease)
-    return own_token if begun else None
+    log.info("follow_up_waits", follow_up_id=str(follow_up_id), code=refusal.code)
 
 
 @dataclass(frozen=True)
 class Passed:
     """A message that passed the gate: its attempt is committed, the provider is called next."""
 
-    channel_name: str
     message: Message
 
 
@@ -126,6 +167,7 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
             default_quiet=effective_settings().quiet_hours,
             own_quiet=own_quiet,
             paused_until=preference.paused_until,
+            channel_is_paused=is_paused(follow_up.channel),
             user_is_active=follow_up.user.is_active,
             has_opted_out=reach.has_opted_out,
             is_suppressed=reach.is_suppressed,
@@ -161,7 +203,6 @@ def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str,
     follow_up.save(update_fields=["subject_sent", "message_sent", "provider", "updated_at"])
     failpoint("in_gate")
     return Passed(
-        follow_up.channel,
         Message(
             attempt_id=attempt.pk,
             follow_up_id=follow_up.pk,

@@ -8,22 +8,23 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-# Claimed and unfinished on one channel: more would outlive their leases in the broker's queue, and a slow
-# provider's share must not become everybody's wait.
-IN_FLIGHT_LIMIT = 1_000
+from followups.selectors.channels import claimable
 
 _CLAIM: Final = """
     WITH due AS MATERIALIZED (
         SELECT found.id
-          FROM unnest(%(channels)s::text[]) AS wanted (name)
+          FROM unnest(%(channels)s::text[], %(shares)s::int[]) AS wanted (name, share)
          CROSS JOIN LATERAL (
                SELECT id FROM follow_up_schedules
                 WHERE status = 'pending' AND channel = wanted.name AND due_at <= statement_timestamp()
                 ORDER BY due_at, id
-                LIMIT greatest(0, least(%(limit)s, %(in_flight)s - (
+                LIMIT greatest(0, least(%(limit)s, wanted.share - (
                       SELECT count(*) FROM follow_up_schedules
                        WHERE status = 'sending' AND channel = wanted.name)))
                   FOR UPDATE SKIP LOCKED) AS found
+         WHERE NOT EXISTS (
+               SELECT FROM follow_up_channel_switches AS switch
+                WHERE switch.channel = wanted.name AND switch.is_paused)
     )
     UPDATE follow_up_schedules AS follow_up
        SET status = 'sending', claim_token = gen_random_uuid(), updated_at = statement_timestamp(),
@@ -49,14 +50,18 @@ class Claim:
 
 
 def claim_due(*, limit: int) -> Sequence[Claim]:
-    """Claim up to ``limit`` due follow-ups a channel by the database's clock. Any number may call at once."""
+    """Claim up to ``limit`` due follow-ups a channel by the database's clock. Any number may call at once.
+
+    Nothing of a paused channel, and no more of the others than can be handed to their providers.
+    """
+    shares = claimable()
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,
             {
-                "channels": list(settings.FOLLOWUP_CHANNELS),
+                "channels": list(shares),
+                "shares": list(shares.values()),
                 "limit": limit,
-                "in_flight": IN_FLIGHT_LIMIT,
                 "lease": settings.FOLLOWUP_LEASE_SECONDS,
             },
         )

@@ -14,6 +14,13 @@ FOLLOWUP_POLL_HOURS = env.list("FOLLOWUP_POLL_HOURS", cast=float, default=[1.0, 
 FOLLOWUP_CLAIM_BATCH = env.int("FOLLOWUP_CLAIM_BATCH", default=500)
 FOLLOWUP_CONNECT_TIMEOUT_SECONDS = 3.05
 FOLLOWUP_READ_TIMEOUT_SECONDS = env.float("FOLLOWUP_READ_TIMEOUT_SECONDS", default=30)
+# The most messages a second, over all workers; 0: no limit.
+FOLLOWUP_PER_SECOND = {
+    "email": env.float("EMAIL_PER_SECOND", default=0),
+    "sms": env.float("SMS_PER_SECOND", default=0),
+    "whatsapp": env.float("WHATSAPP_PER_SECOND", default=0),
+    "push": env.float("PUSH_PER_SECOND", default=0),
+}
 FOLLOWUP_REPORT_TIME_ZONE = env.str("REPORT_TIME_ZONE", default="UTC")
 FOLLOWUP_ADDRESS_SALT = env.str("ADDRESS_HASH_SALT", default=SECRET_KEY)
 

@@ -113,7 +113,7 @@ class Fleet:
         self,
         name: str,
         *,
-        queues: str = QUEUES,
+        queues: str = ",".join(QUEUES.values()),
         threads: int = THREADS,
         clock: float = 0.0,
         environment: Mapping[str, str] | None = None,

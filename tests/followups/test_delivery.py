@@ -14,7 +14,8 @@ from followups.choices import AttemptState, ReceiptKind, State, SuppressionReaso
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent, RecipientPreference, Suppression
 from followups.retries import MAX_TRIES
-from followups.services import delivery, dispatch
+from followups.selectors import channels
+from followups.services import delivery
 from followups.services.consent import opt_out
 from followups.services.delivery import deliver
 from followups.services.dispatch import claim_due, release
@@ -115,7 +116,7 @@ def test_waiting_in_a_queue_for_too_long_is_not_a_try(
 def test_a_slow_channel_takes_no_more_than_its_share(
     rich_user: User, make_template: Any, provider: ScriptedChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "IN_FLIGHT_LIMIT", 2)
+    monkeypatch.setattr(channels, "IN_FLIGHT_LIMIT", 2)
     update_settings(changes={"min_interval_hours": 0})
     for channel in ("email", "email", "email", "in_app"):
         schedule_follow_up(user=rich_user, template_id=make_template(channel=channel).pk, scheduled_at=now())

@@ -27,6 +27,7 @@ FINE = Facts(
     default_quiet=NIGHT,
     own_quiet=None,
     paused_until=None,
+    channel_is_paused=False,
     user_is_active=True,
     has_opted_out=False,
     is_suppressed=False,

@@ -57,9 +57,9 @@ def test_a_channel_switched_off_in_the_middle_holds_up_nobody(
     three: list[FollowUpSchedule], settings: Settings
 ) -> None:
     for claim in claim_due(limit=10):  # the worker dies in the middle of its call
-        token = begin(follow_up_id=claim.follow_up_id, token=claim.token)
-        assert token
-        assert pass_gate(follow_up_id=claim.follow_up_id, token=token)
+        begun = begin(follow_up_id=claim.follow_up_id, token=claim.token)
+        assert begun
+        assert pass_gate(follow_up_id=claim.follow_up_id, token=begun.token)
     FollowUpSchedule.objects.update(lease_until=now() - timedelta(seconds=1))
     others = {name: each for name, each in settings.FOLLOWUP_CHANNELS.items() if name != "email"}
     settings.FOLLOWUP_CHANNELS = others

@@ -23,8 +23,8 @@ from werkzeug import Request, Response
 from credits.selectors import imbalances
 from followups.choices import Origin, State
 from followups.models import FollowUpSchedule
+from followups.selectors import channels
 from followups.selectors.settings import effective_settings
-from followups.services import dispatch
 from followups.services.rescuing import rescue_expired
 from followups.services.scheduling import book
 from followups.tasks import dispatch_due
@@ -105,7 +105,7 @@ def test_kill_9_in_the_middle_of_500_sends_loses_and_doubles_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dispatch, "IN_FLIGHT_LIMIT", 60)  # so that no claim grows old in the broker's queue
+    monkeypatch.setattr(channels, "IN_FLIGHT_LIMIT", 60)  # so that no claim grows old in the broker's queue
     monkeypatch.setattr(settings, "FOLLOWUP_LEASE_SECONDS", LEASE_SECONDS)
     provider = CountingProvider()
     httpserver.expect_request(

@@ -1,4 +1,4 @@
-"""Load what a new installation starts with: templates, settings, error rules, staff groups."""
+"""Load what a new installation starts with: templates, settings, error rules, switches, staff groups."""
 
 import json
 from datetime import time
@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 from followups.models import FollowUpTemplate
 from followups.services.error_rules import load_shipped_rules
 from followups.services.settings import load_default_settings
+from followups.services.switching import ensure_switches
 from followups.services.templates import save_template
 from jyotiflow.accounts.services import ensure_staff_groups
 
@@ -31,6 +32,7 @@ class Command(BaseCommand):
             save_template(fields=starter)
         settings = load_default_settings()
         rules = load_shipped_rules()
+        ensure_switches()
         ensure_staff_groups()
         self.stdout.write(
             f"Loaded {len(starters)} templates, {settings} settings and {rules} error rules; "

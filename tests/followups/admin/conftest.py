@@ -19,7 +19,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from credits.services import grant
 from followups.channels.meanings import meaning
 from followups.choices import ErrorPhase, SuppressionReason
-from followups.models import FollowUpSetting, IdempotentAnswer, SandboxMessage
+from followups.models import ChannelSwitch, FollowUpSetting, IdempotentAnswer, SandboxMessage
 from followups.selectors.recipients import hash_address
 from followups.services.analytics import roll_up_changed_days
 from followups.services.consent import opt_out, register_device, suppress
@@ -95,6 +95,7 @@ def _make_one_of_each(number: int, make_template: Any) -> None:
         reason=SuppressionReason.OPT_OUT,
         source="asked",
     )
+    ChannelSwitch.objects.create(channel=f"former_{number}")
     erase_person(user=UserFactory(), actor=user)
     meaning(ErrorPhase.CALL, [("twilio", f"{90_100 + number}")])
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="x", status=201)

@@ -215,7 +215,7 @@ def test_firebase_being_away_is_tried_later(
     for port in (closed_port(), black_hole_port):
         with pytest.raises(NotProcessed) as word:
             send(PushChannel(key_path=key_path, base_url=f"http://127.0.0.1:{port}"), "phone")
-        assert word.value == NotProcessed("no_connection")
+        assert word.value == NotProcessed("no_connection", answered=False)
 
 
 def test_silence_after_the_request_is_unknown(

@@ -262,7 +262,7 @@ def test_twilio_being_away_is_tried_later(httpserver: HTTPServer, black_hole_por
     ):
         with pytest.raises(NotProcessed) as word:
             sms(httpserver, base_url=url).send(make_message(to=(PHONE,)))
-        assert word.value == NotProcessed("no_connection")
+        assert word.value == NotProcessed("no_connection", answered=False)
 
 
 def test_an_address_that_is_none_is_our_misconfiguration(httpserver: HTTPServer) -> None:
