@@ -59,11 +59,17 @@ _RECOMPUTE = """
            revenue_generated = excluded.revenue_generated, updated_at = excluded.updated_at
 """
 
+# Of what failed and is tried anew also the days of its earlier attempts: it counts there no more.
 _CHANGED_DAYS = """
     SELECT DISTINCT (moment AT TIME ZONE %(zone)s)::date
-      FROM follow_up_schedules,
-           LATERAL (VALUES (created_at), (sent_at), (failed_at), (refunded_at)) AS moments (moment)
-     WHERE updated_at >= coalesce(%(since)s, '-infinity'::timestamptz) AND moment IS NOT NULL
+      FROM follow_up_schedules AS follow_up
+      LEFT JOIN follow_up_attempts AS attempt
+        ON attempt.follow_up_id = follow_up.id AND follow_up.failure_code <> '',
+           LATERAL (
+               VALUES (follow_up.created_at), (follow_up.sent_at), (follow_up.failed_at),
+                      (follow_up.refunded_at), (attempt.gate_at), (attempt.finished_at)
+           ) AS moments (moment)
+     WHERE follow_up.updated_at >= coalesce(%(since)s, '-infinity'::timestamptz) AND moment IS NOT NULL
      ORDER BY 1
 """
 
