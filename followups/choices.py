@@ -98,11 +98,68 @@ class ReceiptKind(models.TextChoices):
 class SuppressionReason(models.TextChoices):
     """Why an address must not be written to."""
 
-    HARD_BOUNCE = "hard_bounce", _("Hard bounce")
-    COMPLAINT = "complaint", _("Complaint")
-    OPT_OUT = "opt_out", _("Opted out")
+    UNSUBSCRIBED = "unsubscribed", _("Unsubscribed by link")
+    STOP_WORD = "stop_word", _("Replied STOP")
+    OPT_OUT = "opt_out", _("Opted out, says the provider")  # Twilio's 21610
+    BY_STAFF = "by_staff", _("Stopped by staff")
     BLOCKED = "blocked", _("Blocked by the recipient")
     INVALID = "invalid", _("Not a valid address")
+    HARD_BOUNCE = "hard_bounce", _("Hard bounce")
+    COMPLAINT = "complaint", _("Complaint")
+
+
+class ConsentKind(models.TextChoices):
+    """Which way somebody decided."""
+
+    OPT_OUT = "opt_out", _("Opted out")
+    OPT_IN = "opt_in", _("Opted in again")
+
+
+class ConsentDoor(models.TextChoices):
+    """How a decision about messages reached us."""
+
+    LINK = "link", _("Unsubscribe link")
+    REPLY = "reply", _("Word in a reply")
+    PREFERENCES = "preferences", _("Preferences, signed in")
+    PROVIDER = "provider", _("Told by the provider")
+    STAFF = "staff", _("Recorded by staff")
+
+
+# A later reason replaces an earlier one that is less grave, so that nobody lifts a complaint by a START.
+GRAVITY: dict[str, int] = {
+    SuppressionReason.UNSUBSCRIBED: 0,
+    SuppressionReason.STOP_WORD: 0,
+    SuppressionReason.OPT_OUT: 0,
+    SuppressionReason.BY_STAFF: 1,
+    SuppressionReason.BLOCKED: 2,
+    SuppressionReason.INVALID: 2,
+    SuppressionReason.HARD_BOUNCE: 2,
+    SuppressionReason.COMPLAINT: 3,
+}
+# What a reader takes back by each door; whatever isn't named here only staff can lift, with a note.
+LIFTED_BY: dict[ConsentDoor, tuple[SuppressionReason, ...]] = {
+    ConsentDoor.LINK: (SuppressionReason.UNSUBSCRIBED,),
+    ConsentDoor.PREFERENCES: (SuppressionReason.UNSUBSCRIBED,),
+    ConsentDoor.REPLY: (SuppressionReason.STOP_WORD, SuppressionReason.OPT_OUT),
+    ConsentDoor.STAFF: tuple(SuppressionReason),
+}
+
+
+class ReplyKind(models.TextChoices):
+    """What a reader's message asks for."""
+
+    STOP = "stop", _("Stop")
+    START = "start", _("Start again")
+    HELP = "help", _("Help")
+    OTHER = "other", _("Something else")
+
+
+class DltCategory(models.TextChoices):
+    """As what an SMS text is registered in India."""
+
+    PROMOTIONAL = "promotional", _("Promotional: 10:00 to 21:00 IST only")
+    SERVICE = "service", _("Service")
+    TRANSACTIONAL = "transactional", _("Transactional")
 
 
 class SettingType(models.TextChoices):

@@ -9,6 +9,7 @@ from django.utils import translation
 from django.utils.formats import date_format
 from django.utils.safestring import mark_safe
 
+from followups.addresses import hash_address
 from followups.links import preferences_url, unsubscribe_url
 from followups.models import FollowUpSchedule, TemplateVersion
 from followups.rendering import (
@@ -62,6 +63,7 @@ def render_message(follow_up: FollowUpSchedule, *, is_private: bool) -> Rendered
             is_private=is_private,
         ),
         user_id=follow_up.user_id,
+        address=follow_up.user.email,
     )
 
 
@@ -94,8 +96,9 @@ def render_version(
     language: str,
     values: Mapping[str, str],
     user_id: int,
+    address: str,
 ) -> Rendered:
-    """Render one version in one language for one channel."""
+    """Render one version in one language for one channel; ``address`` is the one an email goes to."""
     is_tamil = language == Language.TAMIL
     subject_text = version.tamil_subject if is_tamil and version.tamil_subject else version.subject
     content = version.tamil_content if is_tamil else version.content
@@ -116,7 +119,7 @@ def render_version(
         )
     if channel != "email":
         return Rendered(subject, body, body)
-    link = unsubscribe_url(user_id=user_id, channel=channel)
+    link = unsubscribe_url(user_id=user_id, channel=channel, address_hash=hash_address(address))
     context = {
         "language": language,
         "subject": subject,

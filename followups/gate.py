@@ -5,7 +5,8 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from followups.choices import Origin
-from followups.timing import after_quiet_hours, is_quiet
+from followups.exceptions import Unreachable
+from followups.timing import ClosedHours, after_quiet_hours, is_quiet
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Facts:
     has_opted_out: bool
     is_suppressed: bool
     is_reachable: bool
+    objection: Unreachable | None = None  # what the channel or the law says against sending it now
+    closed: ClosedHours | None = None  # hours the law keeps free of it, whoever asked
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,16 @@ def verdict(facts: Facts) -> Go | Later | Never:
         return Never("opted_out", "The reader opted out of this channel.")
     if facts.is_suppressed:
         return Never("suppressed", "This address can't be written to any more.")
+    if facts.objection is not None:
+        return Never(facts.objection.code, facts.objection.message)
     if not facts.is_reachable:
         return Never("unreachable", "The reader has no address on this channel.")
     if facts.now >= facts.expires_at:
         return Never("expired", "It could not be sent in time.")
     if facts.channel_is_paused:
         return Later(facts.now, "channel_paused")  # it isn't claimed again before the channel goes on
+    if facts.closed is not None and facts.closed.holds(facts.now):
+        return Later(facts.closed.end_after(facts.now), "closed_hours")
     if facts.origin == Origin.INSTANT and _is_on_time(facts):
         return Go()  # the reader asked for it this moment
     if facts.paused_until and facts.now < facts.paused_until:

@@ -6,28 +6,53 @@ from uuid import UUID
 from django.conf import settings
 from django.core import signing
 
+# A token of one purpose is none of the other: who may leave by a link may not be brought back by it.
 _UNSUBSCRIBE = signing.Signer(salt="followups.unsubscribe", sep=".")
+_COME_BACK = signing.Signer(salt="followups.come-back", sep=".")
 
 
 @dataclass(frozen=True)
 class Unsubscription:
-    """Who wants no more messages on which channel."""
+    """Who wants no more messages on which channel, and the hash of the address the link was sent to.
+
+    Links from before there was a hash in them have none.
+    """
 
     user_id: int
     channel: str
+    address_hash: str = ""
 
 
-def unsubscribe_url(*, user_id: int, channel: str) -> str:
+def unsubscribe_url(*, user_id: int, channel: str, address_hash: str = "") -> str:
     """The page where one leaves a channel without signing in; the link never expires."""
-    return f"{settings.PUBLIC_BASE_URL}/u/{_UNSUBSCRIBE.sign(f'{user_id}-{channel}')}"
+    text = _text(Unsubscription(user_id, channel, address_hash))
+    return f"{settings.PUBLIC_BASE_URL}/u/{_UNSUBSCRIBE.sign(text)}"
 
 
 def read_unsubscribe_token(token: str) -> Unsubscription | None:
     """Who a token stands for, or ``None`` for a forged one."""
+    return _read(_UNSUBSCRIBE, token)
+
+
+def come_back_path(wish: Unsubscription) -> str:
+    """Where one undoes an unsubscription, offered on the page that confirms it."""
+    return f"/u/back/{_COME_BACK.sign(_text(wish))}"
+
+
+def read_come_back_token(token: str) -> Unsubscription | None:
+    """Who a token to come back stands for, or ``None`` for a forged one."""
+    return _read(_COME_BACK, token)
+
+
+def _text(wish: Unsubscription) -> str:
+    return "-".join(filter(None, (str(wish.user_id), wish.channel, wish.address_hash)))
+
+
+def _read(signer: signing.Signer, token: str) -> Unsubscription | None:
     try:
-        user_id, _, channel = _UNSUBSCRIBE.unsign(token).partition("-")
-        return Unsubscription(int(user_id), channel)
-    except (signing.BadSignature, ValueError):
+        user_id, channel, *rest = signer.unsign(token).split("-")
+        return Unsubscription(int(user_id), channel, *rest)
+    except (signing.BadSignature, ValueError, TypeError):
         return None
 
 

@@ -1,8 +1,26 @@
 """When a follow-up may go out. Pure functions over aware datetimes; the user's zone decides local hours."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True)
+class ClosedHours:
+    """Hours of the day, in a zone of their own, in which the law lets a message wait."""
+
+    start: time
+    end: time
+    zone: ZoneInfo
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether the moment lies in them."""
+        return is_quiet(moment, self.zone, self.start, self.end)
+
+    def end_after(self, moment: datetime) -> datetime:
+        """The moment itself, or the end of the closed hours it falls in."""
+        return after_quiet_hours(moment, self.zone, self.start, self.end)
 
 
 def is_quiet(moment: datetime, zone: ZoneInfo, start: time, end: time) -> bool:
@@ -56,19 +74,35 @@ def first_free(
     quiet: tuple[time, time],
     taken: Iterable[datetime],
     interval: timedelta,
-) -> datetime:
-    """The first allowed moment from ``earliest`` on.
+    closed: ClosedHours | None = None,
+) -> datetime | None:
+    """The first allowed moment from ``earliest`` on; ``None`` where quiet and closed hours leave none.
 
     At ``wall`` o'clock in the zone when given, else as soon as possible; outside quiet hours (at their end
-    when ``wall`` lies in them); at least ``interval`` from every taken time.
+    when ``wall`` lies in them) and outside ``closed`` ones; at least ``interval`` from every taken time.
     """
     taken = list(taken)
     moment = earliest
     while True:
         if wall is not None:
             moment = at_local_time(moment, zone, wall)
-        moment = after_quiet_hours(moment, zone, *quiet)
+        open_at = _outside(moment, zone, quiet, closed)
+        if open_at is None:
+            return None
+        moment = open_at
         close = conflicts(moment, taken, interval)
         if not close:
             return moment
         moment = close[-1] + interval
+
+
+def _outside(
+    moment: datetime, zone: ZoneInfo, quiet: tuple[time, time], closed: ClosedHours | None
+) -> datetime | None:
+    """The first moment outside both; each round passes the end of one of them, and a few days tell."""
+    for _ in range(8):
+        moment = after_quiet_hours(moment, zone, *quiet)
+        if closed is None or not closed.holds(moment):
+            return moment
+        moment = closed.end_after(moment)
+    return None

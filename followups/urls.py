@@ -10,7 +10,9 @@ from followups.api.machine import SessionCompleteView
 from followups.api.privacy import PrivacyViewSet
 from followups.receipts.email import email_receipt
 from followups.receipts.twilio import twilio_receipt
+from followups.receipts.twilio_inbound import twilio_inbound
 from followups.web import views
+from followups.web.unsubscribe import ComeBackView, UnsubscribeView
 
 app_name = "followups"
 _api = "api/followup/"
@@ -44,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_api}admin/settings", SettingsViewSet.as_view({"get": "read", "put": "write"})),
     path(f"{_api}auto/session-complete", SessionCompleteView.as_view()),
     path(f"{_api}receipts/twilio", twilio_receipt),
+    path(f"{_api}receipts/twilio/inbound", twilio_inbound),
     path(f"{_api}receipts/email/<slug:esp>", email_receipt),
     path(f"{_api}health/followup", health.readyz),
     path("livez", health.livez),
@@ -51,5 +54,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", health.metrics),
     path("followups/", views.center, name="center"),
     path("followups/<uuid:follow_up_id>/cancel", views.cancel, name="cancel"),
-    path("u/<str:token>", views.UnsubscribeView.as_view(), name="unsubscribe"),
+    path("u/<str:token>", UnsubscribeView.as_view(), name="unsubscribe"),
+    path("u/back/<str:token>", ComeBackView.as_view(), name="come_back"),
 ]

@@ -5,6 +5,7 @@ from django.contrib import admin
 from followups.admin import (
     analytics,
     channels,
+    consent,
     deliveries,
     error_rules,
     idempotency,
@@ -18,6 +19,7 @@ from followups.admin import (
 __all__ = [
     "analytics",
     "channels",
+    "consent",
     "deliveries",
     "error_rules",
     "idempotency",

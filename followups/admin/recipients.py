@@ -12,13 +12,15 @@ from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from followups.addresses import hash_address
 from followups.admin.columns import NOTHING, link_to, moment_column, short_column
 from followups.admin.filters import IsSetFilter
 from followups.admin.history import HistoryAdmin, UneditableAdmin
+from followups.choices import ConsentDoor, SuppressionReason
 from followups.conf import channel_choices
 from followups.models import Device, FollowUpSchedule, InAppMessage, RecipientPreference, Suppression
-from followups.selectors.recipients import hash_address, reachability
-from followups.services.consent import suppress
+from followups.selectors.recipients import reachability
+from followups.services.consent import choose_channels, lift, suppress
 from jyotiflow.accounts.selectors import user_by_email
 
 SHOWN_OF_TOKEN = 6
@@ -95,6 +97,14 @@ class RecipientPreferenceAdmin(admin.ModelAdmin):
     ) -> tuple[str, ...]:
         return self.readonly_fields if obj is None else ("user", *self.readonly_fields)
 
+    def save_model(self, request: HttpRequest, obj: RecipientPreference, form: Any, change: bool) -> None:
+        wanted = obj.channels_off
+        obj.channels_off = form.initial.get("channels_off", []) if change else []
+        super().save_model(request, obj, form, change)
+        note = f"staff {request.user.pk}"
+        choose_channels(user=obj.user, channels_off=wanted, door=ConsentDoor.STAFF, wording=note)
+        obj.refresh_from_db()
+
     @admin.display(description=_("channels switched off"))
     def switched_off(self, preference: RecipientPreference) -> str:
         return ", ".join(preference.channels_off) or NOTHING
@@ -104,6 +114,9 @@ class SuppressionForm(forms.ModelForm):
     """Names a person; the address itself is looked up and kept as a hash only."""
 
     email = forms.EmailField(label=_("User's email"), help_text=_("Whose address on the channel is stopped."))
+    reason = forms.ChoiceField(
+        label=_("Reason"), choices=SuppressionReason.choices, initial=SuppressionReason.BY_STAFF
+    )
     source = forms.CharField(
         label=_("Note"), max_length=100, help_text=_("Who asked for it, and where it is on record.")
     )
@@ -167,6 +180,8 @@ class SuppressionAdmin(UneditableAdmin):
             address_hash=hash_address(stopped["address"]),
             reason=stopped["reason"],
             source=stopped["source"],
+            door=ConsentDoor.STAFF,
+            wording=f"staff {request.user.pk}",
         )
         obj.pk = Suppression.objects.get(
             channel=stopped["channel"], address_hash=hash_address(stopped["address"])
@@ -187,6 +202,14 @@ class SuppressionAdmin(UneditableAdmin):
             return redirect(request.path)
         response: HttpResponse = super().delete_view(request, object_id, extra_context)
         return response
+
+    def delete_model(self, request: HttpRequest, obj: Suppression) -> None:
+        lift(
+            channel=obj.channel,
+            address_hash=obj.address_hash,
+            door=ConsentDoor.STAFF,
+            wording=f"staff {request.user.pk}",  # the note itself is in the log of the admin site
+        )
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         actor: Any = request.user  # signed in, else the admin site had not let them in

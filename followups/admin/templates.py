@@ -181,7 +181,7 @@ class FollowUpTemplateAdmin(admin.ModelAdmin):
                 "classes": ("collapse",),
                 "fields": (
                     ("whatsapp_content_sid", "tamil_whatsapp_content_sid"),
-                    ("dlt_template_id", "tamil_dlt_template_id"),
+                    ("dlt_template_id", "tamil_dlt_template_id", "dlt_category"),
                 ),
             },
         ),
@@ -270,7 +270,7 @@ class TemplateVersionAdmin(HistoryAdmin):
             {
                 "fields": (
                     ("whatsapp_content_sid", "tamil_whatsapp_content_sid"),
-                    ("dlt_template_id", "tamil_dlt_template_id"),
+                    ("dlt_template_id", "tamil_dlt_template_id", "dlt_category"),
                 )
             },
         ),

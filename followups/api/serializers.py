@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from followups.choices import PublicStatus, SettingType, State, TemplateType
+from followups.choices import DltCategory, PublicStatus, SettingType, State, TemplateType
 from followups.conf import SETTINGS, channel_choices
 from followups.models import TEXT_FIELDS, Device, FollowUpTemplate
 from jyotiflow.accounts.models import Language
@@ -160,6 +160,7 @@ class TemplateRequest(StrictSerializer):
     )
     dlt_template_id = serializers.RegexField(r"^[0-9]{0,30}$", required=False, allow_blank=True)
     tamil_dlt_template_id = serializers.RegexField(r"^[0-9]{0,30}$", required=False, allow_blank=True)
+    dlt_category = serializers.ChoiceField(DltCategory.choices, required=False, allow_blank=True)
     service_types = serializers.ListField(
         child=serializers.CharField(max_length=50), required=False, max_length=50
     )

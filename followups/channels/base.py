@@ -8,8 +8,22 @@ from uuid import UUID
 from django.core.checks import CheckMessage
 
 from followups.choices import ReceiptKind, SuppressionReason
-from followups.models import TemplateVersion
+from followups.exceptions import Unreachable
+from followups.models import TemplateText
+from followups.timing import ClosedHours
 from jyotiflow.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A message somebody thinks of sending: what, to whom, and when."""
+
+    version: TemplateText
+    template_type: str
+    language: str
+    to: str  # the address, or the first of several
+    moment: datetime
+    last_inbound_at: datetime | None = None  # when the reader last wrote to us on this channel
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,8 @@ class Channel:
     finds_by_text = True
     # True where our own database is the far end: it needs no breaker and no rate.
     is_local = False
+    # Whether what may be sent depends on when the reader last wrote to us.
+    has_reply_window = False
     # Question and guidance must not show in lock-screen previews or carrier logs.
     is_private = True
 
@@ -103,9 +119,17 @@ class Channel:
         """Where this user can be reached, as it stands now; empty when nowhere."""
         raise NotImplementedError
 
-    def can_send(self, version: TemplateVersion, language: str) -> bool:
-        """Whether the provider would take this version in this language, so that nothing else is sold."""
-        return True
+    def address_fault(self, address: str) -> Unreachable | None:
+        """Why nothing can be sent to an address of ours, whatever it says."""
+        return None
+
+    def objection(self, intent: Intent) -> Unreachable | None:
+        """Why the provider or the law would refuse this message, so that it's neither sold nor sent."""
+        return None
+
+    def closed_hours(self, intent: Intent) -> ClosedHours | None:
+        """Hours in which the law lets this message wait."""
+        return None
 
     def send(self, message: Message) -> Accepted:
         """Hand one message to the provider.

@@ -6,13 +6,14 @@ from typing import Final
 from django.conf import settings
 from django.db import DatabaseError
 
-from followups.channels.base import Accepted, Channel, Message
+from followups.channels.base import Accepted, Channel, Intent, Message
 from followups.channels.email import EmailChannel
 from followups.channels.push import PushChannel
 from followups.channels.sms import SmsChannel
 from followups.channels.whatsapp import WhatsAppChannel, content_variables
-from followups.exceptions import OutcomeUnknown
+from followups.exceptions import OutcomeUnknown, Unreachable
 from followups.models import SandboxMessage
+from followups.timing import ClosedHours
 from jyotiflow.accounts.models import User
 
 # What the sandbox stands in for: its addresses and its privacy are those of the real channel.
@@ -39,6 +40,14 @@ class SandboxChannel(Channel):
     def addresses(self, user: User) -> tuple[str, ...]:
         """Where the real channel would send."""
         return self._real.addresses(user)
+
+    def address_fault(self, address: str) -> Unreachable | None:
+        """As the real channel: the sandbox sells nothing that could not be sent."""
+        return self._real.address_fault(address)
+
+    def closed_hours(self, intent: Intent) -> ClosedHours | None:
+        """As the real channel. (It has no objections: the sandbox asks nobody's approval.)"""
+        return self._real.closed_hours(intent)
 
     def send(self, message: Message) -> Accepted:
         """Put the message into the outbox; a repeat answers with the first one's id."""

@@ -22,11 +22,6 @@ def refusal(response: requests.Response) -> Word:
     return with_wait(exception_of(rule, code or str(status)), response)
 
 
-def needs_template() -> Word:
-    """The word for a WhatsApp text without an approved template: Twilio would say so."""
-    return exception_of(_meaning("63016"))
-
-
 def delivery_fault(code: str, status: str = "failed") -> Rule:
     """Why a message Twilio had taken did not arrive: by the ``ErrorCode`` of a callback or a fetched message,
     or by its status where it has none. An unknown one failed for good."""

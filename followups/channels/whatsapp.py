@@ -1,34 +1,52 @@
-"""WhatsApp by Twilio: always an approved template, never free text."""
+"""WhatsApp by Twilio: an approved template, or free text within a day of the reader's last message."""
 
 import json
+from datetime import timedelta
 from typing import Any, Final
 
-from followups.channels.base import Message
+from followups.addresses import phone_fault
+from followups.channels.base import Intent, Message
 from followups.channels.twilio import TwilioChannel
-from followups.channels.twilio_errors import needs_template
-from followups.models import TemplateVersion
+from followups.exceptions import Unreachable
 from followups.rendering import truncate
 from jyotiflow.accounts.models import Language
 
 LONGEST_VARIABLE: Final = 1_024
+# Free text is taken for 24 hours after the reader wrote; the margin is for what waits at Twilio.
+# https://www.twilio.com/docs/api/errors/63016
+REPLY_WINDOW: Final = timedelta(hours=24) - timedelta(minutes=10)
 
 
 class WhatsAppChannel(TwilioChannel):
-    """One approved template with its variables: a day after the reader last wrote, free text is refused."""
+    """An approved template with its variables where there is one; else text, as long as that is taken."""
 
     address_prefix = "whatsapp:"
     sender_variable = "TWILIO_WHATSAPP_NUMBER"
+    has_reply_window = True
     finds_by_text = False  # Twilio lists the approved template's words, which may differ from ours
 
-    def can_send(self, version: TemplateVersion, language: str) -> bool:
-        """Only what is approved in that language."""
-        is_tamil = language == Language.TAMIL
-        return bool(version.tamil_whatsapp_content_sid if is_tamil else version.whatsapp_content_sid)
+    def address_fault(self, address: str) -> Unreachable | None:
+        """Any valid number may be on WhatsApp."""
+        return phone_fault(address)
+
+    def objection(self, intent: Intent) -> Unreachable | None:
+        """Out of the window only what is approved in that language is taken."""
+        is_tamil = intent.language == Language.TAMIL
+        version, last = intent.version, intent.last_inbound_at
+        if version.tamil_whatsapp_content_sid if is_tamil else version.whatsapp_content_sid:
+            return None
+        if last is None:
+            message = "This message isn't approved by the channel's provider yet."
+            return Unreachable(message, code="not_approved", errors={"template_id": [message]})
+        if intent.moment < last + REPLY_WINDOW:
+            return None
+        message = "WhatsApp takes this message only within 24 hours of your last message to us."
+        return Unreachable(message, code="outside_window", errors={"template_id": [message]})
 
     def content(self, message: Message) -> dict[str, Any]:
-        """The template and its variables. Raises ``Rejected`` where none is approved for the language."""
+        """The template and its variables; without one the text, which the gate let through in the window."""
         if not message.whatsapp_content_sid:
-            raise needs_template()
+            return {"body": message.text}
         return {
             "content_sid": message.whatsapp_content_sid,
             "content_variables": content_variables(message),

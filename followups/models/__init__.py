@@ -2,6 +2,7 @@
 
 from followups.models.analytics import FollowUpAnalytics
 from followups.models.channels import ChannelSwitch
+from followups.models.consent import ConsentEvent, InboundMessage
 from followups.models.deliveries import Attempt, ProviderEvent
 from followups.models.errors import ErrorRule
 from followups.models.idempotency import IdempotentAnswer
@@ -9,12 +10,13 @@ from followups.models.privacy import Erasure
 from followups.models.recipients import Device, InAppMessage, RecipientPreference, SandboxMessage, Suppression
 from followups.models.schedules import FollowUpSchedule, SessionPlan
 from followups.models.settings import FollowUpSetting
-from followups.models.templates import TEXT_FIELDS, FollowUpTemplate, TemplateVersion
+from followups.models.templates import TEXT_FIELDS, FollowUpTemplate, TemplateText, TemplateVersion
 
 __all__ = [
     "TEXT_FIELDS",
     "Attempt",
     "ChannelSwitch",
+    "ConsentEvent",
     "Device",
     "Erasure",
     "ErrorRule",
@@ -24,10 +26,12 @@ __all__ = [
     "FollowUpTemplate",
     "IdempotentAnswer",
     "InAppMessage",
+    "InboundMessage",
     "ProviderEvent",
     "RecipientPreference",
     "SandboxMessage",
     "SessionPlan",
     "Suppression",
+    "TemplateText",
     "TemplateVersion",
 ]

@@ -50,7 +50,10 @@ class Suppression(models.Model):
         db_table = "follow_up_suppressions"
         ordering = ["-created_at"]
         constraints = [
-            models.UniqueConstraint(fields=["channel", "address_hash"], name="suppression_once_per_address")
+            models.UniqueConstraint(fields=["channel", "address_hash"], name="suppression_once_per_address"),
+            models.CheckConstraint(
+                condition=models.Q(reason__in=SuppressionReason.values), name="suppression_reason_known"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from followups.choices import TemplateType
+from followups.choices import DltCategory, TemplateType
 from followups.conf import channel_choices
 
 
@@ -53,6 +53,14 @@ class TemplateText(models.Model):
         default="",
         db_default="",
         help_text=_("Registered id of the Tamil SMS text in India."),
+    )
+    dlt_category = models.CharField(
+        max_length=20,
+        choices=DltCategory,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("As what it is registered in India. Empty: promotional for an offer, else service."),
     )
 
     class Meta:

@@ -11,10 +11,12 @@ from django.db.models import Model, Q, QuerySet, Sum
 from django.utils.timezone import now
 
 from credits.selectors import balance_of, statement_of
+from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.choices import OPEN_ATTEMPT_STATES, State
 from followups.models import (
     Attempt,
+    ConsentEvent,
     Device,
     Erasure,
     FollowUpSchedule,
@@ -23,7 +25,6 @@ from followups.models import (
     RecipientPreference,
     Suppression,
 )
-from followups.selectors.recipients import hash_address
 from jyotiflow.accounts.models import User
 from sessions_app.selectors import sessions_of
 
@@ -43,6 +44,7 @@ EVENT = "provider kind code provider_message_id raw occurred_at received_at"
 IN_APP = "follow_up_id subject body language created_at"
 ENTRY = "id kind amount reason created_at balance_after"
 SUPPRESSION = "channel reason source created_at"
+CONSENT = "kind channel door wording created_at"
 PREFERENCE = "channels_off quiet_start quiet_end paused_until updated_at"
 
 
@@ -53,6 +55,7 @@ def export_personal_data(user: User) -> dict[str, Any]:
         "exported_at": now(),
         "profile": _one(user, PROFILE),
         "preferences": _all(RecipientPreference.objects.filter(user=user), PREFERENCE),
+        "consent": _all(ConsentEvent.objects.filter(user=user).order_by("pk"), CONSENT),
         "devices": [_device(device) for device in Device.objects.filter(user=user)],
         "suppressed_addresses": _all(suppressions_of(user), SUPPRESSION),
         "sessions": _all(sessions_of(user), SESSION),

@@ -1,14 +1,13 @@
 """Where a user can be reached, and whether they may be."""
 
-import hashlib
-import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.conf import settings
-
+from followups.addresses import hash_address
 from followups.channels import get_channel
-from followups.models import RecipientPreference, Suppression
+from followups.exceptions import Unreachable
+from followups.models import InboundMessage, RecipientPreference, Suppression
 from jyotiflow.accounts.models import User
 
 NO_PREFERENCE = RecipientPreference()
@@ -16,27 +15,35 @@ NO_PREFERENCE = RecipientPreference()
 
 @dataclass(frozen=True)
 class Reachability:
-    """One user on one channel. ``addresses`` are those not suppressed."""
+    """One user on one channel. ``addresses`` are the usable ones of all ``known``.
+
+    ``fault`` is what is wrong with those that are not usable and not suppressed, if none is usable.
+
+    ``last_inbound_at`` is known where the channel asks for it: when the reader last wrote to us.
+    """
 
     addresses: Sequence[str]
+    known: Sequence[str]
     has_opted_out: bool
     is_suppressed: bool
     preference: RecipientPreference
+    fault: Unreachable | None = None
+    last_inbound_at: datetime | None = None
 
     @property
-    def refusal(self) -> str:
-        """Why a message would not arrive, as a sentence for the user; empty when it would."""
+    def refusals(self) -> list[Unreachable]:
+        """Every reason why a message would not arrive, in words for the user; none when it would."""
+        found = []
         if self.has_opted_out:
-            return "You have switched this channel off in your preferences."
+            found.append(_refusal("opted_out", "You have switched this channel off in your preferences."))
         if self.is_suppressed:
-            return "Messages to your address on this channel are stopped; please change the address."
-        return "" if self.addresses else "We have no address of yours on this channel."
-
-
-def hash_address(address: str) -> str:
-    """The salted form under which an address is remembered without keeping it."""
-    normal = address.strip().lower()
-    return hmac.new(settings.FOLLOWUP_ADDRESS_SALT.encode(), normal.encode(), hashlib.sha256).hexdigest()
+            message = "Messages to your address on this channel are stopped; please change the address."
+            found.append(_refusal("suppressed", message))
+        if self.fault is not None:
+            found.append(self.fault)
+        if not (self.addresses or found):
+            found.append(_refusal("unreachable", "We have no address of yours on this channel."))
+        return found
 
 
 def preference_of(user: User) -> RecipientPreference:
@@ -46,18 +53,33 @@ def preference_of(user: User) -> RecipientPreference:
 
 def reachability(*, user: User, channel: str) -> Reachability:
     """Look up where and whether the user can be reached on a channel, as of now."""
-    addresses = get_channel(channel).addresses(user)
-    hashes = {hash_address(address): address for address in addresses}
+    backend = get_channel(channel)
+    hashes = {hash_address(address): address for address in backend.addresses(user)}
     suppressed = set(
         Suppression.objects.filter(channel=channel, address_hash__in=hashes).values_list(
             "address_hash", flat=True
         )
     )
+    free = [address for key, address in hashes.items() if key not in suppressed]
+    faults = {address: backend.address_fault(address) for address in free}
+    usable = tuple(address for address, fault in faults.items() if fault is None)
     preference = preference_of(user)
-    free = tuple(address for key, address in hashes.items() if key not in suppressed)
     return Reachability(
-        addresses=free,
+        addresses=usable,
+        known=tuple(hashes.values()),
         has_opted_out=channel in preference.channels_off,
         is_suppressed=bool(suppressed) and not free,
         preference=preference,
+        fault=None if usable else next(filter(None, faults.values()), None),
+        last_inbound_at=last_inbound_at(channel, hashes) if backend.has_reply_window else None,
     )
+
+
+def last_inbound_at(channel: str, address_hashes: Iterable[str]) -> datetime | None:
+    """When somebody last wrote to us on a channel from one of these addresses."""
+    heard = InboundMessage.objects.filter(channel=channel, address_hash__in=list(address_hashes))
+    return heard.order_by("-received_at").values_list("received_at", flat=True).first()
+
+
+def _refusal(code: str, message: str) -> Unreachable:
+    return Unreachable(message, code=code, errors={"channel": [message]})

@@ -1,35 +1,128 @@
-"""Writes about what people want: opt-outs, suppressed addresses, devices."""
+"""Writes about what people want: opt-outs, suppressed addresses, devices. A decision leaves its event."""
+
+from collections.abc import Iterable
+from typing import Final
 
 from django.db import transaction
 
-from followups.choices import SuppressionReason
-from followups.models import Device, Erasure, RecipientPreference, Suppression
+from followups.addresses import hash_address
+from followups.channels import get_channel
+from followups.choices import GRAVITY, LIFTED_BY, ConsentDoor, ConsentKind, SuppressionReason
+from followups.models import ConsentEvent, Device, Erasure, RecipientPreference, Suppression
 from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import NotSignedIn
 
+# By which door a reason comes, unless said otherwise. The reasons left out are facts, nobody's decision.
+DOOR_BY_REASON: Final = {
+    SuppressionReason.UNSUBSCRIBED: ConsentDoor.LINK,
+    SuppressionReason.STOP_WORD: ConsentDoor.REPLY,
+    SuppressionReason.OPT_OUT: ConsentDoor.PROVIDER,
+    SuppressionReason.BLOCKED: ConsentDoor.PROVIDER,
+    SuppressionReason.COMPLAINT: ConsentDoor.PROVIDER,
+    SuppressionReason.BY_STAFF: ConsentDoor.STAFF,
+}
+
 
 @transaction.atomic
-def opt_out(*, user: User, channel: str) -> None:
-    """Switch a channel off for a user. What is scheduled on it is refunded when its time comes.
+def opt_out(
+    *, user: User, channel: str, door: ConsentDoor = ConsentDoor.PREFERENCES, wording: str = ""
+) -> bool:
+    """Switch a channel off for a user; ``False`` when it was off already.
 
-    Of an erased person nothing is remembered any more, and nothing is sent either.
+    What is scheduled on it is refunded when its time comes. Of an erased person nothing is remembered any
+    more, and nothing is sent either.
     """
-    if Erasure.objects.filter(user=user).exists():
-        return
-    RecipientPreference.objects.get_or_create(user=user)
-    preference = RecipientPreference.objects.select_for_update().get(user=user)
-    if channel not in preference.channels_off:
-        preference.channels_off = [*preference.channels_off, channel]
-        preference.save(update_fields=["channels_off", "updated_at"])
+    preference = _locked_preference(user)
+    if preference is None or channel in preference.channels_off:
+        return False
+    preference.channels_off = [*preference.channels_off, channel]
+    preference.save(update_fields=["channels_off", "updated_at"])
+    _record(ConsentKind.OPT_OUT, channel, door, user=user, wording=wording)
+    return True
 
 
-def suppress(*, channel: str, address_hash: str, reason: SuppressionReason, source: str) -> None:
-    """Stop writing to an address on a channel: the one that was written to. The first reason stands."""
-    Suppression.objects.get_or_create(
-        channel=channel,
-        address_hash=address_hash,
-        defaults={"reason": reason, "source": source[:100]},
+@transaction.atomic
+def opt_in(*, user: User, channel: str, door: ConsentDoor, wording: str = "") -> bool:
+    """Switch a channel on again for a user who wants it; ``False`` when it was on."""
+    preference = _locked_preference(user)
+    if preference is None or channel not in preference.channels_off:
+        return False
+    preference.channels_off = [name for name in preference.channels_off if name != channel]
+    preference.save(update_fields=["channels_off", "updated_at"])
+    _record(ConsentKind.OPT_IN, channel, door, user=user, wording=wording)
+    return True
+
+
+@transaction.atomic
+def choose_channels(*, user: User, channels_off: Iterable[str], door: ConsentDoor, wording: str = "") -> None:
+    """Set which channels are off, with an event for each that changes.
+
+    Signed in, a user so lifts what they had stopped by link too; a bounce or a complaint stays.
+    """
+    preference = _locked_preference(user)
+    wanted, current = list(dict.fromkeys(channels_off)), preference.channels_off if preference else []
+    for channel in (name for name in wanted if name not in current):
+        opt_out(user=user, channel=channel, door=door, wording=wording)
+    for channel in (name for name in current if name not in wanted):
+        opt_in(user=user, channel=channel, door=door, wording=wording)
+        for address_hash in current_hashes(user, channel):
+            lift(channel=channel, address_hash=address_hash, door=door, wording=wording)
+
+
+@transaction.atomic
+def suppress(
+    *,
+    channel: str,
+    address_hash: str,
+    reason: SuppressionReason,
+    source: str,
+    door: ConsentDoor | None = None,
+    wording: str | None = None,
+) -> bool:
+    """Stop writing to an address on a channel, whoever's it is; ``False`` when that changes nothing.
+
+    The first reason stands, unless a later one is graver: see ``GRAVITY``. The event says ``wording``, else
+    the ``source``; a note by hand may name a person and must not end up in what is never deleted.
+    """
+    reason = SuppressionReason(reason)
+    why = {"reason": reason, "source": source[:100]}
+    row, is_new = Suppression.objects.get_or_create(channel=channel, address_hash=address_hash, defaults=why)
+    lighter = [each for each, gravity in GRAVITY.items() if gravity < GRAVITY[reason]]
+    if not (is_new or Suppression.objects.filter(pk=row.pk, reason__in=lighter).update(**why)):
+        return False
+    door = door or DOOR_BY_REASON.get(reason)
+    if door is not None:
+        _record(
+            ConsentKind.OPT_OUT,
+            channel,
+            door,
+            address_hash=address_hash,
+            wording=source if wording is None else wording,
+        )
+    return True
+
+
+@transaction.atomic
+def lift(*, channel: str, address_hash: str, door: ConsentDoor, wording: str = "") -> bool:
+    """Write to an address again, if it was stopped for what this door may take back (``LIFTED_BY``)."""
+    stopped = Suppression.objects.filter(
+        channel=channel, address_hash=address_hash, reason__in=LIFTED_BY.get(door, ())
     )
+    if not stopped.delete()[0]:
+        return False
+    _record(ConsentKind.OPT_IN, channel, door, address_hash=address_hash, wording=wording)
+    return True
+
+
+def last_door(*, user: User, channel: str) -> ConsentDoor | None:
+    """By which door the user's channel was switched off; ``None`` when it's on, or nobody wrote it down."""
+    latest = ConsentEvent.objects.filter(user=user, channel=channel).first()
+    return ConsentDoor(latest.door) if latest and latest.kind == ConsentKind.OPT_OUT else None
+
+
+def current_hashes(user: User, channel: str) -> list[str]:
+    """The user's addresses on a channel as they stand, hashed."""
+    return [hash_address(address) for address in get_channel(channel).addresses(user)]
 
 
 @transaction.atomic
@@ -47,3 +140,24 @@ def register_device(*, user: User, token: str, platform: str) -> Device:
 def forget_device(*, user: User, token: str) -> bool:
     """Forget a push token of the user; ``False`` when it wasn't theirs."""
     return bool(Device.objects.filter(user=user, token=token).delete()[0])
+
+
+def _locked_preference(user: User) -> RecipientPreference | None:
+    if Erasure.objects.filter(user=user).exists():
+        return None
+    RecipientPreference.objects.get_or_create(user=user)
+    return RecipientPreference.objects.select_for_update().get(user=user)
+
+
+def _record(
+    kind: ConsentKind,
+    channel: str,
+    door: ConsentDoor,
+    *,
+    user: User | None = None,
+    address_hash: str = "",
+    wording: str = "",
+) -> None:
+    ConsentEvent.objects.create(
+        kind=kind, channel=channel, door=door, user=user, address_hash=address_hash, wording=wording[:100]
+    )

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.channels.base import Channel, Message
 from followups.choices import Origin, State
@@ -23,7 +24,8 @@ from followups.gate import Facts, Go, Later, Never, verdict
 from followups.links import callback_url
 from followups.models import Attempt, FollowUpSchedule
 from followups.selectors.channels import is_paused
-from followups.selectors.recipients import hash_address, reachability
+from followups.selectors.recipients import reachability
+from followups.selectors.refusals import intent_of
 from followups.selectors.settings import effective_settings
 from followups.services.admission import Refusal, admit, give_back, report
 from followups.services.settling import (
@@ -140,7 +142,7 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
     follow_up = (
         # Its reader is read after the lock is held: who is erased meanwhile isn't written to.
         FollowUpSchedule.objects.select_for_update(of=("self",))
-        .select_related("session", "template_version")
+        .select_related("session", "template", "template_version")
         .filter(pk=follow_up_id, status=State.SENDING, claim_token=token)
         .first()
     )
@@ -151,6 +153,7 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
         return None  # too little of the lease is left for a call: the rescue puts it back
     channel = get_channel(follow_up.channel)
     reach = reachability(user=follow_up.user, channel=follow_up.channel)
+    intent = intent_of(follow_up, reach, moment)
     preference = reach.preference
     own_quiet = (
         (preference.quiet_start, preference.quiet_end)
@@ -172,6 +175,8 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
             has_opted_out=reach.has_opted_out,
             is_suppressed=reach.is_suppressed,
             is_reachable=bool(reach.addresses),
+            objection=reach.fault or channel.objection(intent),
+            closed=channel.closed_hours(intent),
         )
     )
     match decision:

@@ -17,6 +17,7 @@ from followups.choices import (
     OPEN_ATTEMPT_STATES,
     SENT_STATES,
     AttemptState,
+    ConsentDoor,
     ReceiptKind,
     State,
     SuppressionReason,
@@ -200,8 +201,9 @@ def _move(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule, k
 def _remember_wishes(
     event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule, kind: ReceiptKind
 ) -> None:
-    if kind == ReceiptKind.UNSUBSCRIBED:
-        opt_out(user=follow_up.user, channel=follow_up.channel)
+    if kind in (ReceiptKind.UNSUBSCRIBED, ReceiptKind.COMPLAINED):  # a complaint outlives the address
+        source = f"{event.provider} {kind}"
+        opt_out(user=follow_up.user, channel=follow_up.channel, door=ConsentDoor.PROVIDER, wording=source)
     reason = event.raw.get("_suppress")
     if reason:
         suppress(

@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
+from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.channels.base import CANNOT_TELL, Accepted, Channel, Sighting
 from followups.choices import OPEN_ATTEMPT_STATES, AttemptState, State
 from followups.doubts import Ending, ending, nearest_in_time
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.retries import gives_up
-from followups.selectors.recipients import hash_address
 from followups.services.settling import (
     FOUND,
     IN_FLIGHT,

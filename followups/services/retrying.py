@@ -10,6 +10,7 @@ from credits.services import lock_account
 from followups.choices import AttemptState, Origin, State
 from followups.exceptions import FollowUpNotFound, TemplateNotFound
 from followups.models import FollowUpSchedule
+from followups.selectors.refusals import refusals_of
 from followups.selectors.settings import effective_settings
 from followups.services.scheduling import book
 from jyotiflow.exceptions import Conflict
@@ -21,7 +22,8 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
     """Queue a failed or waiting follow-up for this moment and return the one that will go out.
 
     One whose credits were given back is booked anew, once, and charged at today's price, so that what is
-    sent is what is paid; raises as ``book`` then. One that may have gone out is never repeated: ``Conflict``.
+    sent is what is paid. What would only fail again is refused as at booking. One that may have gone out is
+    never repeated: ``Conflict``.
     """
     follow_up = FollowUpSchedule.objects.select_for_update().filter(pk=follow_up_id).first()
     if follow_up is None:
@@ -48,6 +50,9 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
             custom_variables=follow_up.custom_variables,
             retry_of=follow_up,
         )
+    refusals = refusals_of(follow_up)
+    if refusals:
+        raise refusals[0]
     follow_up.status = State.PENDING
     follow_up.tries = 0
     follow_up.due_at = now()

@@ -1,7 +1,7 @@
 """Scheduling: what a user asks for is checked, priced, charged and stored in one transaction."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,24 +12,28 @@ from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from credits.services import charge, lock_account
-from followups.channels import get_channel
-from followups.choices import LIVE_STATES, Origin, TemplateType
-from followups.exceptions import LimitReached, SessionNotFound, TemplateNotFound, Unreachable
-from followups.models import FollowUpSchedule, FollowUpTemplate, TemplateVersion
+from followups.choices import Origin, TemplateType
+from followups.exceptions import LimitReached, SessionNotFound, TemplateNotFound
+from followups.models import FollowUpSchedule, FollowUpTemplate
 from followups.rendering import MAX_VALUE_LENGTH, STANDARD_VARIABLES, is_storable
-from followups.selectors.recipients import reachability
+from followups.selectors.refusals import (
+    CLOCK_DIFFERENCE,
+    Order,
+    closed_hours_of,
+    examine,
+    limits_on,
+    live_times,
+)
 from followups.selectors.settings import EffectiveSettings, effective_settings
 from followups.services.templates import pin_version
-from followups.timing import conflicts, first_free
-from jyotiflow.accounts.models import Language, User
-from jyotiflow.exceptions import Conflict, InvalidInput, NotFound
+from followups.timing import first_free
+from jyotiflow.accounts.models import User
+from jyotiflow.exceptions import Conflict, DomainError, InvalidInput, NotFound
 from jyotiflow.failpoints import failpoint
 from sessions_app.models import Session
 from sessions_app.services import lock_session
 
 log = structlog.get_logger(__name__)
-
-CLOCK_DIFFERENCE = timedelta(seconds=5)  # a client's "now" is a little past when it gets here
 
 
 @transaction.atomic
@@ -56,7 +60,6 @@ def schedule_follow_up(
     variables = _check_custom_variables(template, custom_variables or {})
     settings = effective_settings()
     lock_account(user=user)  # the user's lock: limits are looked at one request at a time
-    _check_session_limit(session, settings)
     moment = now()
     if scheduled_at is None:
         scheduled_at = pick_time(
@@ -65,8 +68,9 @@ def schedule_follow_up(
             earliest=moment + timedelta(hours=template.delay_hours),
             settings=settings,
         )
-    else:
-        scheduled_at = _check_wanted_time(user, scheduled_at, moment, settings)
+    elif scheduled_at >= moment - CLOCK_DIFFERENCE:  # an earlier time is refused below
+        scheduled_at = _lawful(user, template, max(scheduled_at, moment))
+    _refuse(limits_on(Order(user, template, scheduled_at, Origin.MANUAL, session), settings))
     return book(
         user=user,
         template=template,
@@ -102,16 +106,8 @@ def send_now(*, user: User, session_id: str, channel: str) -> FollowUpSchedule:
         raise TemplateNotFound("There is no session follow-up on this channel.")
     settings = effective_settings()
     lock_account(user=user)
-    _check_session_limit(session, settings)
-    moment = now()
-    if FollowUpSchedule.objects.filter(
-        session=session,
-        template=template,
-        origin=Origin.INSTANT,
-        status__in=LIVE_STATES,
-        scheduled_at__gt=moment - settings.min_interval,
-    ).exists():
-        raise LimitReached("You have just received this message for this session.", code="min_interval")
+    moment = _lawful(user, template, now())
+    _refuse(limits_on(Order(user, template, moment, Origin.INSTANT, session), settings))
     return book(
         user=user,
         template=template,
@@ -135,10 +131,11 @@ def pick_time(
         zone=user.zone,
         wall=template.local_time,
         quiet=settings.quiet_hours,
-        taken=_live_times(user, earliest - settings.min_interval, horizon + settings.min_interval),
+        taken=live_times(user, earliest - settings.min_interval, horizon + settings.min_interval),
         interval=settings.min_interval,
+        closed=closed_hours_of(user=user, template=template),
     )
-    if moment > horizon:
+    if moment is None or moment > horizon:
         raise LimitReached("There is no free time for it within the days ahead.", code="max_interval_days")
     return moment
 
@@ -156,17 +153,11 @@ def book(
 ) -> FollowUpSchedule:
     """Store and charge one follow-up. The caller has checked times and limits and holds the user's lock.
 
-    Raises ``Unreachable`` for a message that could not arrive, and ``InsufficientCredits``.
+    Raises the first of what `followups.selectors.refusals.examine` finds against it, before any money moves.
     """
-    refusal = reachability(user=user, channel=template.channel).refusal
-    # Read under the user's lock: a person who is erased at this moment is seen, or sees this booking.
-    if not User.objects.filter(pk=user.pk, is_active=True).exists():
-        refusal = "This account is closed."
-    if refusal:
-        raise Unreachable(refusal, errors={"channel": [refusal]})
+    found = examine(Order(user, template, scheduled_at, origin, session), settings)
+    _refuse(found.refusals)
     version = pin_version(template=template)
-    price = price_of(template, settings)
-    language = _language_of(version, user, template.channel)
     follow_up = FollowUpSchedule(
         id=uuid.uuid4(),
         user=user,
@@ -177,26 +168,19 @@ def book(
         channel=template.channel,
         origin=origin,
         retry_of=retry_of,
-        language=language,
+        language=found.language,
         wanted_language=user.preferred_language,
         custom_variables=dict(custom_variables or {}),
         scheduled_at=scheduled_at,
         due_at=scheduled_at,
         expires_at=scheduled_at + timedelta(days=settings.auto_cancel_after_days),
-        credits_charged=price,
+        credits_charged=found.price,
     )
     follow_up.save(force_insert=True)
-    charge(user=user, amount=price, key=follow_up.charge_key, reason=f"Follow-up: {template.name}")
+    charge(user=user, amount=found.price, key=follow_up.charge_key, reason=f"Follow-up: {template.name}")
     failpoint("in_booking")
-    log.info("follow_up_scheduled", follow_up_id=str(follow_up.pk), origin=origin, credits=price)
+    log.info("follow_up_scheduled", follow_up_id=str(follow_up.pk), origin=origin, credits=found.price)
     return follow_up
-
-
-def price_of(template: FollowUpTemplate, settings: EffectiveSettings) -> int:
-    """The price in credits: the template's own, else the default; 0 while charging is off."""
-    if not settings.enable_credit_charging:
-        return 0
-    return settings.default_credits_cost if template.credits_cost is None else template.credits_cost
 
 
 def serves(template: FollowUpTemplate, service_type: str) -> bool:
@@ -204,16 +188,15 @@ def serves(template: FollowUpTemplate, service_type: str) -> bool:
     return not template.service_types or service_type in template.service_types
 
 
-def _language_of(version: TemplateVersion, user: User, channel: str) -> Language:
-    """The reader's language where the message exists in it, else English; else ``Unreachable``."""
-    written = [Language.ENGLISH]
-    if user.preferred_language == Language.TAMIL and version.tamil_content.strip():
-        written.insert(0, Language.TAMIL)
-    for language in written:
-        if get_channel(channel).can_send(version, language):
-            return language
-    message = "This message isn't approved by the channel's provider yet."
-    raise Unreachable(message, code="not_approved", errors={"template_id": [message]})
+def _refuse(found: Sequence[DomainError]) -> None:
+    if found:
+        raise found[0]
+
+
+def _lawful(user: User, template: FollowUpTemplate, moment: datetime) -> datetime:
+    """The moment, or the first after it at which the law lets the message go out."""
+    closed = closed_hours_of(user=user, template=template)
+    return closed.end_after(moment) if closed else moment
 
 
 def _active_templates() -> QuerySet[FollowUpTemplate]:
@@ -228,43 +211,6 @@ def _lock_own_session(user: User, session_id: str) -> Session:
     if session.user_id != user.pk:
         raise SessionNotFound()
     return session
-
-
-def _check_session_limit(session: Session | None, settings: EffectiveSettings) -> None:
-    """The session's row is locked, so its count can't change between this look and the insert."""
-    if session is not None and session.follow_up_count >= settings.max_followups_per_session:
-        raise LimitReached(
-            f"A session can have {settings.max_followups_per_session} follow-ups at most.",
-            code="max_followups_per_session",
-        )
-
-
-def _check_wanted_time(
-    user: User, wanted: datetime, moment: datetime, settings: EffectiveSettings
-) -> datetime:
-    if wanted < moment - CLOCK_DIFFERENCE:
-        raise InvalidInput.field("scheduled_at", "Choose a time in the future.", code="past_time")
-    wanted = max(wanted, moment)
-    if wanted > moment + timedelta(days=settings.max_interval_days):
-        message = f"Choose a time within {settings.max_interval_days} days."
-        raise LimitReached(message, code="max_interval_days", errors={"scheduled_at": [message]})
-    close = conflicts(
-        wanted,
-        _live_times(user, wanted - settings.min_interval, wanted + settings.min_interval),
-        settings.min_interval,
-    )
-    if close:
-        message = f"Leave at least {settings.min_interval_hours} hours between two follow-ups."
-        raise LimitReached(message, code="min_interval", errors={"scheduled_at": [message]})
-    return wanted
-
-
-def _live_times(user: User, start: datetime, end: datetime) -> list[datetime]:
-    return list(
-        FollowUpSchedule.objects.filter(
-            user=user, scheduled_at__range=(start, end), status__in=LIVE_STATES
-        ).values_list("scheduled_at", flat=True)
-    )
 
 
 def _check_custom_variables(template: FollowUpTemplate, values: Mapping[str, object]) -> dict[str, str]:

@@ -53,6 +53,11 @@ TWILIO_API_BASE_URL = env.str("TWILIO_API_BASE_URL", default="").rstrip("/")
 FIREBASE_SERVICE_ACCOUNT_KEY_PATH = env.str("FIREBASE_SERVICE_ACCOUNT_KEY_PATH", default="")
 FIREBASE_API_BASE_URL = env.str("FIREBASE_API_BASE_URL", default="").rstrip("/")
 
+# Set: SMS to India go by the domestic route, under the DLT rules.
+DLT_ENTITY_ID = env.str("DLT_ENTITY_ID", default="")
+# Countries SMS are sent to, as ISO codes; empty: all.
+SMS_COUNTRIES = [country.strip().upper() for country in env.list("SMS_COUNTRIES", default=[])]
+
 # In production (https) a channel may stay in the sandbox only when it is named here.
 SANDBOX_CHANNELS = env.list("SANDBOX_CHANNELS", default=[])
 

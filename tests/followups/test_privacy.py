@@ -26,6 +26,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from credits.models import CreditEntry
 from credits.selectors import balance_of, imbalances
 from credits.services import grant
+from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.channels.base import CANNOT_TELL, Accepted
 from followups.choices import ReceiptKind, State, SuppressionReason
@@ -43,7 +44,6 @@ from followups.models import (
     Suppression,
 )
 from followups.selectors.privacy import erasure_preview, export_personal_data
-from followups.selectors.recipients import hash_address
 from followups.services.consent import opt_out, register_device, suppress
 from followups.services.delivery import begin, call, deliver, pass_gate
 from followups.services.dispatch import claim_due
@@ -236,6 +236,7 @@ def test_every_table_that_refers_to_a_person_is_thought_of() -> None:
         "credits.CreditAccount",
         "credits.CreditEntry",
         "followups.ChannelSwitch",
+        "followups.ConsentEvent",  # proof that a wish was heeded; by number and hash
         "followups.Erasure",
         "followups.FollowUpSchedule",
         "followups.TemplateVersion",
@@ -457,7 +458,7 @@ def test_nothing_is_booked_planned_or_registered_for_who_is_erased(person: User,
     with pytest.raises(Unreachable, match="closed"):
         schedule_follow_up(user=asked_before, template_id=template.pk, scheduled_at=now())
     assert plan_session(session_id=session.pk).decisions == [
-        {"template": str(template.pk), "skipped": "unreachable"}
+        {"template": str(template.pk), "skipped": "user_inactive"}
     ]
     with pytest.raises(NotSignedIn):
         register_device(user=asked_before, token="t", platform="web")

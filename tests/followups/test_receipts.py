@@ -11,11 +11,11 @@ from django.test import Client
 from django.utils.timezone import now
 
 from credits.selectors import balance_of
+from followups.addresses import hash_address
 from followups.choices import AttemptState, ReceiptKind, State, SuppressionReason
 from followups.exceptions import OutcomeUnknown
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent, Suppression
 from followups.selectors.analytics import Period, analytics_report
-from followups.selectors.recipients import hash_address
 from followups.services import receipts
 from followups.services.analytics import roll_up_changed_days
 from followups.services.receipts import Receipt, apply_waiting_receipts, record_receipt

@@ -208,6 +208,7 @@ def test_the_first_free_time_keeps_its_distance_on_both_sides(
     interval: timedelta,
 ) -> None:
     free = first_free(earliest=earliest, zone=zone, wall=wall, quiet=quiet, taken=taken, interval=interval)
+    assert free is not None
     assert free >= earliest
     assert all(abs(free - other) >= interval for other in taken)
     assert not is_quiet(free, zone, *quiet)

@@ -17,12 +17,14 @@ from django_celery_beat.models import (
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from credits.services import grant
+from followups.addresses import hash_address
 from followups.channels.meanings import meaning
 from followups.choices import ErrorPhase, SuppressionReason
+from followups.keywords import understand
 from followups.models import ChannelSwitch, FollowUpSetting, IdempotentAnswer, SandboxMessage
-from followups.selectors.recipients import hash_address
 from followups.services.analytics import roll_up_changed_days
 from followups.services.consent import opt_out, register_device, suppress
+from followups.services.inbound import hear
 from followups.services.planning import plan_session
 from followups.services.privacy import erase_person
 from followups.services.sandbox import play_receipts
@@ -98,6 +100,7 @@ def _make_one_of_each(number: int, make_template: Any) -> None:
     ChannelSwitch.objects.create(channel=f"former_{number}")
     erase_person(user=UserFactory(), actor=user)
     meaning(ErrorPhase.CALL, [("twilio", f"{90_100 + number}")])
+    hear(message_id=f"SM{number}", channel="sms", phone=user.phone, reply=understand("stop"))
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="x", status=201)
     FollowUpSetting.objects.create(setting_key=f"left_over_{number}", setting_value="1")
     token = OutstandingToken.objects.create(user=user, jti=f"jti-{number}", token="", expires_at=now())

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from followups.models import (
     Attempt,
+    ConsentEvent,
     Device,
     Erasure,
     FollowUpAnalytics,
@@ -21,6 +22,7 @@ from followups.models import (
     FollowUpTemplate,
     IdempotentAnswer,
     InAppMessage,
+    InboundMessage,
     ProviderEvent,
     SandboxMessage,
     SessionPlan,
@@ -37,12 +39,14 @@ REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = [model for model in REGISTERED if model._meta.app_label == "followups"]
 UNEDITABLE = [
     Attempt,
+    ConsentEvent,
     Device,
     Erasure,
     FollowUpAnalytics,
     FollowUpSchedule,
     IdempotentAnswer,
     InAppMessage,
+    InboundMessage,
     ProviderEvent,
     SandboxMessage,
     SessionPlan,

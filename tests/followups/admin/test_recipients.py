@@ -8,8 +8,9 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django import Settings
 
+from followups.addresses import hash_address
 from followups.models import Device, RecipientPreference, Suppression
-from followups.selectors.recipients import hash_address, reachability
+from followups.selectors.recipients import reachability
 from followups.services.consent import opt_out, register_device
 from jyotiflow.accounts.models import User
 

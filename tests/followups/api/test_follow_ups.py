@@ -158,7 +158,7 @@ def test_a_message_that_could_not_arrive_is_not_sold(
     rich_user.refresh_from_db()
     refused(api.post(SCHEDULE, {"template_id": str(sms.pk)}, format="json"), 400, "unreachable", "channel")
     opt_out(user=rich_user, channel="in_app")
-    refused(api.post(SCHEDULE, {"template_id": str(make_template().pk)}, format="json"), 400, "unreachable")
+    refused(api.post(SCHEDULE, {"template_id": str(make_template().pk)}, format="json"), 400, "opted_out")
     assert balance_of(rich_user) == 100
 
 

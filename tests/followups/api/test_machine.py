@@ -13,8 +13,7 @@ from twilio.request_validator import RequestValidator
 
 from credits.selectors import balance_of
 from followups.choices import State
-from followups.links import unsubscribe_url
-from followups.models import Attempt, FollowUpSchedule, ProviderEvent, RecipientPreference
+from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.services.planning import plan_missed_sessions
 from followups.services.scheduling import schedule_follow_up
 from jyotiflow.accounts.models import MachineKey, User
@@ -198,25 +197,6 @@ class TestEmailReceipts:
 
     def test_another_service_is_not_listened_to(self) -> None:
         assert self.post({"RecordType": "Delivery"}).status_code == 403
-
-
-class TestUnsubscribe:
-    """RFC 8058: GET shows, POST acts."""
-
-    def test_get_acts_on_nothing_and_one_post_is_enough(self, user: User) -> None:
-        path = unsubscribe_url(user_id=user.pk, channel="email").removeprefix("http://testserver")
-        browser = Client(enforce_csrf_checks=True)
-        page = browser.get(path)
-        assert page.status_code == 200
-        assert b"<form" in page.content
-        assert not RecipientPreference.objects.exists()
-        assert browser.post(path, {"List-Unsubscribe": "One-Click"}).status_code == 200
-        assert RecipientPreference.objects.get().channels_off == ["email"]
-
-    def test_a_forged_link_does_nothing(self, user: User) -> None:
-        path = unsubscribe_url(user_id=user.pk, channel="email").removeprefix("http://testserver")
-        assert Client().post(path.replace(f"{user.pk}-email", f"{user.pk}-sms")).status_code == 404
-        assert not RecipientPreference.objects.exists()
 
 
 class TestHealth:

@@ -176,11 +176,12 @@ def test_whatsapp_by_messaging_service_still_writes_to_a_whatsapp_address(httpse
     assert (fields["To"], fields["MessagingServiceSid"]) == (f"whatsapp:{PHONE}", SERVICE_SID)
 
 
-def test_whatsapp_without_a_template_for_the_language_calls_nobody(httpserver: HTTPServer) -> None:
-    with pytest.raises(Rejected) as word:
-        whatsapp(httpserver).send(make_message(to=(PHONE,)))
-    assert word.value.code == "63016"
-    assert httpserver.log == []
+def test_whatsapp_without_a_template_goes_as_text(httpserver: HTTPServer) -> None:
+    take(httpserver, to=f"whatsapp:{PHONE}")
+    whatsapp(httpserver).send(make_message(to=(PHONE,)))
+    fields = sent(httpserver)
+    assert fields["Body"] == TAMIL
+    assert not {"ContentSid", "ContentVariables"} & fields.keys()
 
 
 @pytest.mark.parametrize(

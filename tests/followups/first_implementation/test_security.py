@@ -172,7 +172,7 @@ def test_orig_51_one_can_opt_out_and_what_was_bought_is_refunded(
     assert provider.taken == []
     assert {follow_up.status for follow_up in FollowUpSchedule.objects.all()} == {State.FAILED}
     assert balance_of(rich_user) == 100
-    assert schedule(template, 200).json()["code"] == "unreachable"
+    assert schedule(template, 200).json()["code"] == "opted_out"
 
 
 def test_orig_52_a_new_email_orphans_nothing(
