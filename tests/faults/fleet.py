@@ -4,8 +4,9 @@
         fleet.start_web(); fleet.start_worker("w1"); fleet.start_beat("b1"); fleet.wait_until_ready()
         fleet.members["w1"].kill(); fleet.restart("w1")
 
-Nothing is left running, whichever way the block ends. Loads no Django: a scenario does, once `environment` is
-in `os.environ` (see `play.py`).
+Nothing is left running, whichever way the block ends. A member's name is the `application_name` of its
+database sessions. Use it from the main thread: the kernel ends a child with the thread that started it. Loads
+no Django: a scenario does, once `environment` is in `os.environ` (see `play.py`).
 """
 
 import contextlib
@@ -43,6 +44,7 @@ QUICK = {
     "FOLLOWUP_READ_TIMEOUT_SECONDS": "2",
     "FOLLOWUP_LEASE_SECONDS": "15",
     "FOLLOWUP_SETTLE_DELAY_SECONDS": "30",
+    "FOLLOWUP_LOOK_INTERVAL_SECONDS": "5",
 }
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
@@ -200,12 +202,12 @@ class Fleet:
                 name=name,
                 command=[sys.executable, "-m", *command],
                 log=log,
-                env={**self.environment, **environment},
+                env={**self.environment, "PGAPPNAME": name, **environment},
                 cwd=ROOT,
             )
             member = Member(name, command, log, child.process.pid, 0.0, environment, child)
         else:
-            member = Member(name, command, log, self._forks.start(command, log=log, clock=clock), clock)
+            member = Member(name, command, log, self._forks.start(name, command, log=log, clock=clock), clock)
         self.members[name] = member
         return member
 
@@ -218,9 +220,9 @@ class _ForkServer:
         self._log = log
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, command: Sequence[str], *, log: Path, clock: float) -> int:
-        answer = self._ask({"start": {"command": list(command), "log": str(log), "clock": clock}})
-        return int(answer["pid"])
+    def start(self, name: str, command: Sequence[str], *, log: Path, clock: float) -> int:
+        wish = {"name": name, "command": list(command), "log": str(log), "clock": clock}
+        return int(self._ask({"start": wish})["pid"])
 
     def is_running(self, pid: int) -> bool:
         return bool(self._ask({"running": pid})["running"])

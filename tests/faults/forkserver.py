@@ -63,6 +63,7 @@ def _become(request: dict[str, Any]) -> None:
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     sys.argv = list(request["command"])
+    os.environ["PGAPPNAME"] = request["name"]  # tells its database sessions from the others'
     if request["clock"]:
         wrong = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=request["clock"])
         time_machine.travel(wrong, tick=True).start()

@@ -6,6 +6,7 @@
 import dataclasses
 import importlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ def main(name: str, options: Options, result: Path) -> None:
         os.environ.update(fleet.environment)
         os.environ["DJANGO_SETTINGS_MODULE"] = "jyotiflow.settings"
         django.setup()
+        logging.disable()  # what is of interest is in the members' logs
         module: Any = importlib.import_module(scenario.module)
         verdict = cast(Verdict, module.play(fleet, options))
     result.write_text(json.dumps(dataclasses.asdict(verdict)))

@@ -20,7 +20,10 @@ class Scenario:
 
 
 # By name, in the order they run.
-SCENARIOS: Final[Mapping[str, Scenario]] = {}
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "storm": Scenario("tests.faults.storm"),
+    "storm-smtp": Scenario("tests.faults.storm", email="smtp"),
+}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from tests.faults.simulator.resend import KEY
 from tests.faults.simulator.script import Fate, Fault
 from tests.faults.simulator.twilio import ACCOUNT, TOKEN
 
+pytestmark = pytest.mark.django_db  # what a provider's code means is looked up there
+
 SENDER = "JyotiFlow <followups@jyotiflow.example>"
 
 

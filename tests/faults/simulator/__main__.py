@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.faults.simulator.fcm import Fcm, write_key
 from tests.faults.simulator.log import Log
 from tests.faults.simulator.resend import Resend
-from tests.faults.simulator.script import Fate
+from tests.faults.simulator.script import Fate, Fault
 from tests.faults.simulator.smtp import Smtp
 from tests.faults.simulator.twilio import Twilio
 from tests.faults.simulator.wire import Answer, Door, Request, http
@@ -58,7 +58,10 @@ async def run(options: argparse.Namespace) -> None:
     """Open every door, say where, and stay."""
     home: Path = options.home
     log = Log(home / "accepted.jsonl")
-    fates = {name: Fate(name, seed=options.seed) for name in ("twilio", "fcm", "resend", "smtp")}
+    fates = {
+        name: Fate(name, seed=options.seed, impossible=() if name == "twilio" else [Fault.REPORT_FIRST])
+        for name in ("twilio", "fcm", "resend", "smtp")
+    }
     twilio, fcm = Twilio(fates["twilio"], log), Fcm(fates["fcm"], log)
     resend = Resend(fates["resend"], log, webhook=options.webhook, secret=options.webhook_secret)
     smtp = Smtp(fates["smtp"], log)

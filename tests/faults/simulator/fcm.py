@@ -6,12 +6,13 @@ https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.faults.simulator.log import Log, reference_in
-from tests.faults.simulator.script import Fate
+from tests.faults.simulator.script import Fate, Fault
 from tests.faults.simulator.wire import Answer, Request
 
 PROJECT = "jyotiflow-simulated"
@@ -36,6 +37,8 @@ class Fcm:
             return _error(404, "NOT_FOUND")
         message = request.json["message"]
         fault = self.fate.draw()
+        if fault == Fault.REFUSE and _shown_as(message) in self._shown:
+            fault = Fault.NONE  # what was right once is right again
         return await self.fate.answer(
             fault,
             take=lambda: self._take(message, fault),
@@ -44,23 +47,26 @@ class Fcm:
             failure=_error(500, "INTERNAL"),
         )
 
-    def _take(self, message: dict[str, dict[str, str]], fault: str) -> Answer:
+    def _take(self, message: dict[str, Any], fault: str) -> Answer:
         name = f"projects/{PROJECT}/messages/{next(self._numbers)}"
-        follow_up = message["data"]["follow_up_id"]
-        tag = message["android"]["notification"]["tag"]  # type: ignore[index]  # nested deeper than typed
-        shown = (tag, str(message["token"]))
+        shown = _shown_as(message)
         self._log.write(
             "shown_again" if shown in self._shown else "accepted",
             self.name,
             id=name,
             channel="push",
-            follow_up=follow_up,
-            tag=tag,
+            follow_up=message["data"]["follow_up_id"],
+            tag=shown[0],
             ref=reference_in(message["notification"]["body"]),
             fault=fault,
         )
         self._shown.add(shown)
         return Answer(200, {"name": name})
+
+
+def _shown_as(message: dict[str, Any]) -> tuple[str, str]:
+    """What a device tells notifications apart by, and the device."""
+    return message["android"]["notification"]["tag"], message["token"]
 
 
 def write_key(path: Path, *, token_uri: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.faults.simulator.callbacks import Report, Reporter
 from tests.faults.simulator.log import Log, reference_in
-from tests.faults.simulator.script import Fate
+from tests.faults.simulator.script import Fate, Fault
 from tests.faults.simulator.wire import Answer, Request
 
 KEY = "re_simulated"
@@ -40,6 +40,7 @@ class Resend:
         self._webhook = webhook
         self._secret = secret
         self._keys: dict[str, _Known] = {}
+        self._in_progress: set[str] = set()
 
     async def handle(self, request: Request) -> Answer | None:
         """One mail."""
@@ -54,7 +55,13 @@ class Resend:
         if known and time.time() - known.at < KEY_LIVES_SECONDS and known.payload != payload:
             self._log.write("key_reused", self.name, key=key)
             return _error(409, "invalid_idempotent_request")
+        if key in self._in_progress:
+            return _error(409, "concurrent_idempotent_requests")
         fault = self.fate.draw()
+        if fault == Fault.REFUSE and known:
+            fault = Fault.NONE  # the first answer is given again
+        if fault == Fault.LATE and key:
+            self._in_progress.add(key)
         return await self.fate.answer(
             fault,
             take=lambda: self._take(key, payload, fault),
@@ -64,6 +71,7 @@ class Resend:
         )
 
     def _take(self, key: str, payload: Any, fault: str) -> Answer:
+        self._in_progress.discard(key)
         known = self._keys.get(key) if key else None
         if known and time.time() - known.at < KEY_LIVES_SECONDS:
             self._log.write("repeated", self.name, id=known.id, key=key)
@@ -77,6 +85,7 @@ class Resend:
             self.name,
             id=mail.id,
             attempt=metadata.get("attempt_id", ""),
+            follow_up=metadata.get("follow_up_id", ""),
             channel="email",
             key=key,
             ref=reference_in(payload.get("text", "")),

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -75,10 +75,11 @@ class Script:
 
 
 class Fate:
-    """Draws what befalls the calls to one provider, and carries it out."""
+    """Draws what befalls the calls to one provider, and carries it out; ``impossible`` is never drawn."""
 
-    def __init__(self, provider: str, *, seed: int) -> None:
+    def __init__(self, provider: str, *, seed: int, impossible: Collection[Fault] = ()) -> None:
         self.provider = provider
+        self._impossible = impossible
         self.script = Script()
         self.random = random.Random(f"{seed}:{provider}")
         self.injected: Counter[str] = Counter()
@@ -98,7 +99,7 @@ class Fate:
         weights = {
             fault: weight
             for fault, weight in self.script.weights.items()
-            if weight > 0 and (not looks or fault in FOR_LOOKS)
+            if weight > 0 and fault not in self._impossible and (not looks or fault in FOR_LOOKS)
         }
         if not weights:
             return Fault.NONE
