@@ -2,6 +2,7 @@
 #   PYTHON=python3.12 make run    another Python (3.11 or newer)
 #   PORT=9000 make run            another web port
 #   make test ARGS="-k ledger"    a part of the suite
+#   make faults ARGS=--short      a few minutes of them; ARGS="--only storm --messages 2000 --kills 40 --seed 7"
 
 PYTHON ?= python3
 ARGS ?=
@@ -14,7 +15,7 @@ CHECK_ENV := ENV_FILES=off SECRET_KEY=only-for-checks JWT_SECRET=only-for-checks
 COMPILE := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format check lock clean install install-dev venv
+.PHONY: help run test faults lint format check lock clean install install-dev venv
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -24,6 +25,9 @@ run: install ## start everything here: servers, web, worker, beat, demo data (PO
 
 test: install-dev ## the whole test suite on real PostgreSQL and Valkey (ARGS="…" goes to pytest)
 	@exec $(PY) -m pytest -n $(WORKERS) --dist=loadfile $(ARGS)
+
+faults: install-dev ## kill, freeze and restart all of it under load, and judge what became of every message (long)
+	@exec $(PY) -m tests.faults $(ARGS)
 
 lint: install-dev ## what must be clean: ruff, types, migrations, system checks
 	$(PY) -m ruff check .
@@ -37,6 +41,7 @@ format: install-dev ## put code in order: imports, layout, safe fixes
 	$(PY) -m ruff format .
 
 check: test lint ## everything CI runs
+	@exec $(PY) -m tests.faults --short
 
 lock: install-dev ## compile requirements*.in into hash-locked requirements*.txt (ARGS=--upgrade for newer ones)
 	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
