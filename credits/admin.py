@@ -16,6 +16,7 @@ from credits.services import grant
 from jyotiflow.accounts.models import User
 from jyotiflow.accounts.selectors import user_by_email
 from jyotiflow.exceptions import DomainError
+from jyotiflow.exporting import ExportAdmin
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -96,12 +97,23 @@ class CreditAccountAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CreditEntry)
-class CreditEntryAdmin(ReadOnlyAdmin):
+class CreditEntryAdmin(ExportAdmin, ReadOnlyAdmin):
     list_display = ("created_at", "user", "kind", "amount", "reason", "actor")
     list_select_related = ("account__user", "actor")
     list_filter = ("kind", "created_at")
     search_fields = ("account__user__email", "idempotency_key", "reason")
     date_hierarchy = "created_at"
+    actions = ("export_selected",)
+    export_columns = (
+        "id",
+        "created_at",
+        "account__user__email",
+        "kind",
+        "amount",
+        "reason",
+        "actor__email",
+        "idempotency_key",
+    )
     show_full_result_count = False
 
     @admin.display(ordering="account__user__email")

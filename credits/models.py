@@ -53,6 +53,7 @@ class CreditEntry(models.Model):
     class Meta:
         db_table = "credit_entries"
         verbose_name_plural = "credit entries"
+        permissions = [("export_creditentry", "Can export credit entries")]
         ordering = ["-created_at", "-id"]
         indexes = [models.Index(fields=["account", "-created_at"], name="credit_entry_statement")]
         constraints = [

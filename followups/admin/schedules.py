@@ -27,6 +27,7 @@ from followups.services.retrying import retry_follow_up
 from followups.services.withdrawing import cancel_follow_up
 from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import DomainError
+from jyotiflow.exporting import ExportAdmin
 
 
 class AttemptInline(HistoryInline):
@@ -47,7 +48,7 @@ class AttemptInline(HistoryInline):
 
 
 @admin.register(FollowUpSchedule)
-class FollowUpScheduleAdmin(HistoryAdmin):
+class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
     list_display = (
         "reader",
         "template",
@@ -68,7 +69,23 @@ class FollowUpScheduleAdmin(HistoryAdmin):
         "A part of the reader's email, name or phone; or the id of a follow-up, session or provider message."
     )
     inlines = (AttemptInline,)
-    actions = ("cancel_selected", "retry_selected")
+    actions = ("cancel_selected", "retry_selected", "export_selected")
+    export_columns = (
+        "id",
+        "user__email",
+        "session_id",
+        "template__name",
+        "channel",
+        "language",
+        "status",
+        "scheduled_at",
+        "sent_at",
+        "delivered_at",
+        "read_at",
+        "failure_reason",
+        "credits_charged",
+        "credits_refunded",
+    )
     fieldsets = (
         (
             None,

@@ -97,6 +97,7 @@ class FollowUpSchedule(models.Model):
         db_table = "follow_up_schedules"
         verbose_name = _("follow-up")
         ordering = ["-scheduled_at", "-id"]
+        permissions = [("export_followupschedule", "Can export follow-ups")]
         indexes = [
             models.Index(
                 fields=["channel", "due_at", "id"], name="follow_up_due", condition=models.Q(status="pending")

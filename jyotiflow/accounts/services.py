@@ -71,6 +71,12 @@ STAFF_GROUPS: Mapping[str, Sequence[str]] = {
         "accounts.view_user",
         "followups.view_erasure",
     ],
+    "Exporters": [
+        "credits.export_creditentry",
+        "credits.view_creditentry",
+        "followups.export_followupschedule",
+        "followups.view_followupschedule",
+    ],
     "Viewers": [
         "followups.view_followupanalytics",
         "followups.view_followupschedule",
