@@ -26,6 +26,7 @@ STATE_BY_RECEIPT: Final[Mapping[ReceiptKind, State]] = {
 # Reports that are true although they lower the rank: a mail can bounce after its server said "delivered".
 TRUE_DOWNWARD: Final = frozenset({(State.DELIVERED, ReceiptKind.BOUNCED)})
 TAKEN: Final = frozenset({State.SENT, State.DELIVERED, State.READ})
+ARRIVED: Final = frozenset({State.DELIVERED, State.READ})
 
 
 def next_state(

@@ -27,7 +27,7 @@ from followups.retries import gap
 from followups.services.consent import opt_out, suppress
 from followups.services.failing import take_failure
 from followups.services.settling import accept, record_acceptance
-from followups.status import STATE_BY_RECEIPT, next_state
+from followups.status import ARRIVED, STATE_BY_RECEIPT, next_state
 from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
@@ -173,6 +173,7 @@ def _apply(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule) 
 
 
 def _move(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule, kind: ReceiptKind) -> None:
+    moment = event.occurred_at or event.received_at
     known = set(attempt.events.exclude(pk=event.pk).values_list("kind", flat=True))
     state = next_state(
         State(follow_up.status),
@@ -181,21 +182,28 @@ def _move(event: ProviderEvent, attempt: Attempt, follow_up: FollowUpSchedule, k
         has_failed=ReceiptKind.FAILED in known,
     )
     if state is None:
+        if follow_up.status in ARRIVED:
+            _know_when(follow_up, kind, moment)
+            follow_up.save()
         return
     if state == State.FAILED:
         take_failure(event, attempt, follow_up)
         return
-    moment = event.occurred_at or event.received_at
     follow_up.status = state
     follow_up.sent_at = follow_up.sent_at or attempt.gate_at
-    if state in (State.DELIVERED, State.READ):
-        follow_up.delivered_at = follow_up.delivered_at or moment
-    if state == State.READ:
-        follow_up.read_at = follow_up.read_at or moment
+    _know_when(follow_up, kind, moment)
     follow_up.provider_message_id = follow_up.provider_message_id or event.provider_message_id
     follow_up.claim_token = follow_up.lease_until = None
     follow_up.save()
     log.info("receipt_applied", follow_up_id=str(follow_up.pk), kind=kind)
+
+
+def _know_when(follow_up: FollowUpSchedule, kind: ReceiptKind, moment: datetime) -> None:
+    """Reports come in any order: it arrived, and was read, at the earliest time any of them tells."""
+    if STATE_BY_RECEIPT.get(kind) in ARRIVED:
+        follow_up.delivered_at = min(moment, follow_up.delivered_at or moment)
+    if kind == ReceiptKind.READ:
+        follow_up.read_at = min(moment, follow_up.read_at or moment)
 
 
 def _remember_wishes(
