@@ -1,6 +1,6 @@
 """How long to wait before trying again, and when to stop."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -46,7 +46,7 @@ def new_attempt_at(
     most_retries: int,
     retries: int,
     zone: ZoneInfo,
-    quiet: Iterable[tuple[time, time]] = (),
+    quiet: Sequence[tuple[time, time]] = (),
     spread: float = 0.0,
 ) -> datetime | None:
     """When to try again what was taken and reported undelivered; ``None`` when that makes no sense any more.
@@ -58,6 +58,6 @@ def new_attempt_at(
         return None
     wait = first_wait * RETRY_GROWTH**retries * (1 + JITTER * spread)
     again = moment + timedelta(seconds=min(wait, LONGEST_WAIT.total_seconds()))
-    for start, end in quiet:
+    for start, end in (*quiet, *quiet):  # the end of one may lie in another
         again = after_quiet_hours(again, zone, start, end)
     return again if again < expires_at else None

@@ -11,6 +11,7 @@ from celery_app import app
 from followups.services import (
     analytics,
     delivery,
+    devices,
     dispatch,
     idempotency,
     planning,
@@ -102,9 +103,10 @@ def plan_missed_sessions() -> None:
 
 @shared_task(name="followups.tasks.cancel_overdue")
 def cancel_overdue() -> None:
-    """Cancel what expired, and forget old idempotent answers."""
+    """Cancel what expired, and forget old idempotent answers and stale devices."""
     withdrawing.cancel_overdue()
     idempotency.forget_old_answers()
+    devices.forget_stale_devices()
 
 
 @shared_task(name="followups.tasks.finish_erasures")

@@ -109,6 +109,7 @@ def hours(number: float) -> timedelta:
         ({"quiet": [NIGHT], "retries": 1}, hours(6)),
         ({"quiet": [NIGHT], "moment": NOON + hours(8.5)}, hours(11.5)),  # 21:30 is quiet: 8:00
         ({"quiet": [NIGHT, (time(8), time(9))], "moment": NOON + hours(8.5)}, hours(12.5)),
+        ({"quiet": [NIGHT, (time(13), time(23))]}, hours(20)),  # 13:00, and 23:00, are quiet: 8:00
         ({"quiet": [NIGHT], "zone": ZoneInfo("Asia/Kolkata"), "moment": NOON + hours(3)}, hours(11.5)),
         ({"quiet": [NIGHT], "moment": NOON + hours(8.5), "expires_at": NOON + hours(20)}, None),
     ],
