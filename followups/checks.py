@@ -1,6 +1,7 @@
 """System checks of the channels and their providers: what is half set is named by its variable."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from email.utils import parseaddr
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from phonenumbers import SUPPORTED_REGIONS
 
 from followups.channels import get_channel
 from followups.channels.egress import host_fault, url_fault
@@ -129,6 +131,29 @@ def _provider_urls() -> dict[str, str]:
         key = json.loads(Path(settings.FIREBASE_SERVICE_ACCOUNT_KEY_PATH).read_text())
         urls["The token_uri in FIREBASE_SERVICE_ACCOUNT_KEY_PATH"] = str(key.get("token_uri", ""))
     return urls
+
+
+@register(TAG)
+def check_law(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What says where SMS may go is made of countries and of a number that can be one."""
+    faults: list[CheckMessage] = [
+        Error(
+            f"SMS_COUNTRIES names {country!r}, which is no country.",
+            hint="Use ISO codes with commas between them, such as IN,US.",
+            id="followups.E010",
+        )
+        for country in settings.SMS_COUNTRIES
+        if country not in SUPPORTED_REGIONS
+    ]
+    if settings.DLT_ENTITY_ID and not re.fullmatch(r"[0-9]{10,30}", settings.DLT_ENTITY_ID):
+        faults.append(
+            Error(
+                "DLT_ENTITY_ID is not an entity id.",
+                hint="Digits only, as your DLT portal shows it; empty for an international sender.",
+                id="followups.E011",
+            )
+        )
+    return faults
 
 
 def _channel_faults(name: str) -> list[CheckMessage]:
