@@ -139,6 +139,7 @@ def test_the_export_holds_what_is_kept_and_no_whole_token(person: User, book: An
     assert "Somebody Else" not in text
     assert data["devices"][0]["token"] == "…secret"
     assert data["preferences"][0]["channels_off"] == ["sms"]
+    assert [(event["kind"], event["channel"]) for event in data["consent"]] == [("opt_out", "sms")]
     assert data["suppressed_addresses"][0]["reason"] == "opt_out"
     assert data["credits"]["balance"] == 95
     assert [entry["amount"] for entry in data["credits"]["entries"]] == [-5, 100]

@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from followups.addresses import hash_address
-from followups.models import Device, RecipientPreference, Suppression
+from followups.models import ConsentEvent, Device, RecipientPreference, Suppression
 from followups.selectors.recipients import reachability
 from followups.services.consent import opt_out, register_device
 from jyotiflow.accounts.models import User
@@ -149,3 +149,34 @@ def test_a_lost_device_is_removed(admin_site: Client, user: User) -> None:
     device = register_device(user=user, token="t" * 40, platform="ios")
     assert admin_site.post(f"{DEVICES}{device.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Device.objects.exists()
+
+
+def test_what_staff_record_is_on_record_as_theirs_without_their_notes(
+    admin_site: Client, admin: User, user: User
+) -> None:
+    stop(admin_site, email=user.email, reason="by_staff", source="Lakshmi rang on 3 May")
+    row = Suppression.objects.get()
+    assert (row.reason, row.source) == ("by_staff", "Lakshmi rang on 3 May")
+    admin_site.post(f"{SUPPRESSIONS}{row.pk}/delete/", {"post": "yes", "note": "Lakshmi rang again"})
+    admin_site.post(f"{PREFERENCES}add/", {"user": user.pk, "channels_off": ["sms", "email"]})
+    preference = RecipientPreference.objects.get()
+    admin_site.post(f"{PREFERENCES}{preference.pk}/change/", {"channels_off": ["email"]})
+    events = ConsentEvent.objects.order_by("pk").values_list("kind", "channel", "door", "user", "wording")
+    by = f"staff {admin.pk}"
+    assert list(events) == [
+        ("opt_out", "email", "staff", None, by),
+        ("opt_in", "email", "staff", None, by),
+        ("opt_out", "sms", "staff", user.pk, by),
+        ("opt_out", "email", "staff", user.pk, by),
+        ("opt_in", "sms", "staff", user.pk, by),
+    ]
+
+
+def test_what_is_on_record_about_an_address_is_found_by_the_whole_address(
+    admin_site: Client, user: User
+) -> None:
+    stop(admin_site, email=user.email)
+    User.objects.filter(pk=user.pk).update(email="somebody.else@example.test")
+    for word, count in ((user.email, 1), ("staff", 1), (user.email[:5], 0)):
+        found = admin_site.get("/admin/followups/consentevent/", {"q": word}).context["cl"].result_list
+        assert len(found) == count, word
