@@ -23,7 +23,8 @@ from tests.faults.scenario import SCENARIOS, Options, Verdict
 def main(name: str, options: Options, result: Path) -> None:
     """Play it and write down what it found."""
     die_with_parent()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the fleet is taken down
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     scenario = SCENARIOS[name]
     with running_fleet(
         seed=options.seed, email=scenario.email, environment=scenario.environment, keep=options.keep
@@ -36,6 +37,13 @@ def main(name: str, options: Options, result: Path) -> None:
         module: Any = importlib.import_module(scenario.module)
         verdict = cast(Verdict, module.play(fleet, options))
     result.write_text(json.dumps(dataclasses.asdict(verdict)))
+
+
+def _end(number: int, _: object) -> None:
+    """End once, in order: a second signal must not break off the taking down of the fleet."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tests.faults.verdict import Judgement, judge
 from tests.faults.watch import Watch, in_doubt, unfinished
 
 RATE = 0.14  # of the calls to a provider go wrong, and of its callbacks
+SLOW_SECONDS = (0.3, 3.0)  # a third of them longer than we wait
 BY_HTTP = 0.2  # of the bookings
 SKEW_SECONDS = 600.0
 PATIENCE_SECONDS = 300.0  # for what is left when the storm is over
@@ -38,7 +39,7 @@ def play(fleet: Fleet, options: Options) -> Verdict:
     say(f"{len(world.users)} people; booking {len(early)} messages by the service")
     told = book_all(early)
     _start(fleet)
-    fleet.simulator.script(rate=RATE, report_rate=RATE)
+    fleet.simulator.script(rate=RATE, report_rate=RATE, slow_seconds=SLOW_SECONDS)
 
     chaos = Chaos(fleet, plan, seed=options.seed)
     watch = Watch(frozen=lambda: set(chaos.frozen))
