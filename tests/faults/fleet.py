@@ -10,27 +10,24 @@ no Django: a scenario does, once `environment` is in `os.environ` (see `play.py`
 """
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import redis
 import requests
 
 from jyotiflow.local.app import QUEUES
 from jyotiflow.local.binaries import server_account
-from jyotiflow.local.processes import Child, log_tail, start_child, stop_children
+from jyotiflow.local.processes import log_tail, start_child, stop_children
+from tests.faults.members import ForkServer, Member
 from tests.faults.servers import Server, restartable_servers
 from tests.faults.simulator.client import ROOT, Simulator, running_simulator
 from tests.faults.simulator.resend import KEY as RESEND_KEY
@@ -47,36 +44,6 @@ QUICK = {
     "FOLLOWUP_LOOK_INTERVAL_SECONDS": "5",
 }
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
-
-
-@dataclass
-class Member:
-    """A process of the product, the leader of its own process group."""
-
-    name: str
-    command: Sequence[str]
-    log: Path
-    pid: int
-    clock: float = 0.0  # seconds its clock is ahead
-    environment: Mapping[str, str] = field(default_factory=dict)
-    child: Child | None = None  # when it was started directly, not forked
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it and to all it started; nothing when it is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
-
-    def kill(self) -> None:
-        """kill -9, at once."""
-        self.signal(signal.SIGKILL)
-
-    def freeze(self) -> None:
-        """Stop it in its tracks, as a stalled machine would."""
-        self.signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen one go on as if nothing had happened."""
-        self.signal(signal.SIGCONT)
 
 
 class Fleet:
@@ -99,7 +66,7 @@ class Fleet:
         self.valkey = valkey
         self.simulator = simulator
         self.members: dict[str, Member] = {}
-        self._forks = _ForkServer(environment=environment, log=home / "forkserver.log")
+        self._forks = ForkServer(environment=environment, log=home / "forkserver.log")
 
     @property
     def url(self) -> str:
@@ -210,63 +177,6 @@ class Fleet:
             member = Member(name, command, log, self._forks.start(name, command, log=log, clock=clock), clock)
         self.members[name] = member
         return member
-
-
-class _ForkServer:
-    """Our end of `forkserver.py`, which is started at its first use."""
-
-    def __init__(self, *, environment: Mapping[str, str], log: Path) -> None:
-        self._environment = environment
-        self._log = log
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self, name: str, command: Sequence[str], *, log: Path, clock: float) -> int:
-        wish = {"name": name, "command": list(command), "log": str(log), "clock": clock}
-        return int(self._ask({"start": wish})["pid"])
-
-    def is_running(self, pid: int) -> bool:
-        return bool(self._ask({"running": pid})["running"])
-
-    def close(self) -> None:
-        if self._process is not None:
-            assert self._process.stdin is not None
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
-            self._process.kill()
-            self._process.wait()
-
-    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        if self._process is None:
-            self._process = self._launch()
-            self._answer()
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"The fork server ended.\n{log_tail(self._log, lines=20)}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _launch(self) -> subprocess.Popen[str]:
-        with self._log.open("ab") as errors:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.forkserver"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env=dict(self._environment),
-                cwd=ROOT,
-                start_new_session=True,
-            )
 
 
 @contextlib.contextmanager
