@@ -1,0 +1,5 @@
+"""What the properties share with the tests of follow-ups."""
+
+from tests.followups.conftest import make_template
+
+__all__ = ["make_template"]
