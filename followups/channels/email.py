@@ -120,7 +120,7 @@ class EmailChannel(Channel):
         if not _is_address(message.to[0]):
             raise Rejected("invalid_address", "The address is not valid.", SuppressionReason.INVALID)
         mail = AnymailMessage(  # Django's own, with a place for metadata
-            subject=" ".join(message.subject.split()),  # one line: nothing in it can become a header
+            subject=_header_text(message.subject),
             body=message.text,
             from_email=self.sender,
             to=[message.to[0]],
@@ -147,6 +147,14 @@ class EmailChannel(Channel):
         if self.key:
             esp.put_key(connection, self.key, message.follow_up_id)
         return connection
+
+
+def _header_text(text: str) -> str:
+    """The text on one line, so that nothing in it can become a header, and none of it be read as encoded.
+
+    A mail program would decode ``=?utf-8?q?…?=`` (RFC 2047); an invisible joiner keeps it apart.
+    """
+    return " ".join(text.split()).replace("=?", "=\u2060?")
 
 
 def _service_faults() -> list[CheckMessage]:
