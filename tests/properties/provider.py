@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from followups.channels.base import CANNOT_TELL, Accepted, Channel, Message, Sighting
+from followups.channels.base import CANNOT_TELL, Accepted, Candidate, Channel, Message, Sighting
 from followups.choices import SuppressionReason
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from jyotiflow.accounts.models import User
@@ -64,8 +65,17 @@ class Taken:
 class RememberingChannel(Channel):
     """Takes messages as ``ending`` says and answers questions as ``answer`` says."""
 
-    def __init__(self, *, provider: str, repeat_is_harmless: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        provider: str,
+        can_be_asked: bool = False,
+        repeats_in_doubt: int = 0,
+        repeat_is_harmless: bool = False,
+    ) -> None:
         self.provider = provider
+        self.can_be_asked = can_be_asked
+        self.repeats_in_doubt = repeats_in_doubt
         self.repeat_is_harmless = repeat_is_harmless
         self.forget()
 
@@ -100,7 +110,7 @@ class RememberingChannel(Channel):
             del self._late[it]
             self.taken.append(it)
 
-    def find(self, *, attempt_id: UUID, **_: Any) -> Sighting:
+    def find(self, *, attempt_id: UUID, since: datetime, **_: Any) -> Sighting:
         match self.answer:
             case Answer.AWAY:
                 raise ConnectionError
@@ -108,13 +118,14 @@ class RememberingChannel(Channel):
                 return CANNOT_TELL
             case Answer.LAGS:
                 self.lies[attempt_id] += 1
-                return Sighting(absent=True)
-        it = next((it for it in self.taken if it.attempt_id == attempt_id), None)
-        return Sighting(found=True, provider_message_id=it.message_id) if it else Sighting(absent=True)
+                return Sighting(is_whole=True)
+        own = (it.message_id for it in self.taken if it.attempt_id == attempt_id)
+        return Sighting(tuple(Candidate(message_id, made_at=since) for message_id in own), is_whole=True)
 
-    def taken_twice(self) -> Iterator[UUID]:
-        """Follow-ups it has twice, though it never said twice that it had not the first."""
+    def taken_too_often(self) -> Iterator[UUID]:
+        """Follow-ups it has more often than its kind allows, though it never said twice that it had not."""
         misled = {it.follow_up_id for it in self.taken if self.lies[it.attempt_id] > 1}
         for follow_up_id, times in Counter(it.follow_up_id for it in self.taken).items():
-            if times > 1 and follow_up_id not in misled:
+            is_free = self.repeat_is_harmless or follow_up_id in misled
+            if not is_free and times > 1 + self.repeats_in_doubt:
                 yield follow_up_id
