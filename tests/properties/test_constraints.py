@@ -144,6 +144,10 @@ BREAKS: dict[str, list[str]] = {
         copy(ATTEMPT, number=2),
         copy(ATTEMPT, number=2, state="in_doubt"),
     ],
+    "attempt_message_has_one_owner": [
+        f"UPDATE {ATTEMPT} SET state = 'accepted', finished_at = now(), provider_message_id = 'm'; "
+        + copy(ATTEMPT, number=2)
+    ],
     "attempt_finished_at_iff_final": [put(ATTEMPT, finished_at="now()"), put(ATTEMPT, state="'accepted'")],
     "event_stored_once": [copy("follow_up_events")],
     "idempotency_key_once_per_user": [copy("follow_up_idempotent_answers")],
