@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
@@ -21,6 +22,7 @@ PAGE_PARAMETERS = [
         description="How many rows to skip.",
     ),
 ]
+TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
 
 ERROR = inline_serializer(
     "Error",
@@ -73,6 +75,35 @@ def answers(success: Any, *errors: int, status: int = 200) -> dict[int, Any]:
         status: success,
         **{error: OpenApiResponse(ERROR, description=_ERROR_MEANINGS[error]) for error in errors},
     }
+
+
+class WholeSchema(AutoSchema):
+    """Says what drf-spectacular leaves unsaid."""
+
+    def _map_serializer(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        """Whether fields it doesn't know are refused."""
+        schema = super()._map_serializer(serializer, direction, bypass_extensions)
+        if getattr(serializer, "refuses_unknown_fields", False):
+            schema["additionalProperties"] = False
+        return schema
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        """A time of day: the format ``time`` would demand a zone (RFC 3339)."""
+        schema = super()._map_serializer_field(field, direction, bypass_extensions)
+        if schema.get("format") == "time":
+            schema = {**schema, "pattern": TIME_OF_DAY}
+            del schema["format"]
+        return schema
+
+    def _get_request_body(self, direction: Any = "request") -> Any:
+        """The body of a DELETE whose view names one."""
+        if self.method != "DELETE" or self.get_request_serializer() is None:
+            return super()._get_request_body(direction)
+        self.method = "POST"
+        try:
+            return super()._get_request_body(direction)
+        finally:
+            self.method = "DELETE"
 
 
 def document_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:

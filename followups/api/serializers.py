@@ -1,11 +1,12 @@
 """What the API takes and gives, field by field."""
 
+from collections.abc import Callable
 from typing import Any
 
 from rest_framework import serializers
 
 from followups.choices import DltCategory, PublicStatus, SettingType, State, TemplateType
-from followups.conf import SETTINGS, channel_choices
+from followups.conf import SETTINGS, Setting, channel_choices
 from followups.models import TEXT_FIELDS, Device, FollowUpTemplate
 from jyotiflow.accounts.models import Language
 from jyotiflow.api import AwareDateTimeField
@@ -18,6 +19,7 @@ REPORTED_YEARS = range(2000, 2101)
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses fields it doesn't know, so nothing a client sends is silently dropped."""
 
+    refuses_unknown_fields = True  # so says the published schema
     refusals: dict[str, str] = {}
 
     def to_internal_value(self, data: Any) -> Any:
@@ -177,22 +179,27 @@ class TemplateRequest(StrictSerializer):
         return super().to_internal_value(data)
 
 
-_FIELD_BY_TYPE = {
+_FIELD_BY_TYPE: dict[str, Callable[..., serializers.Field[Any, Any, Any, Any]]] = {
     SettingType.BOOLEAN: serializers.BooleanField,
     SettingType.INTEGER: serializers.IntegerField,
     SettingType.DECIMAL: serializers.FloatField,
     SettingType.TIME: serializers.TimeField,
 }
+_NUMBERS = (SettingType.INTEGER, SettingType.DECIMAL)
 
 
 class SettingsDocument(serializers.Serializer[Any]):
     """Every setting by its key, as the schema shows it; the registry itself checks what is sent."""
 
+    refuses_unknown_fields = True
+
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        return {
-            setting.key: _FIELD_BY_TYPE[setting.type](required=False, help_text=setting.help)
-            for setting in SETTINGS.values()
-        }
+        return {key: _field_of(setting) for key, setting in SETTINGS.items()}
+
+
+def _field_of(setting: Setting) -> serializers.Field[Any, Any, Any, Any]:
+    bounds = {"min_value": setting.minimum, "max_value": setting.maximum} if setting.type in _NUMBERS else {}
+    return _FIELD_BY_TYPE[setting.type](required=False, help_text=setting.help, **bounds)
 
 
 class ScheduleFilters(serializers.Serializer[Any]):

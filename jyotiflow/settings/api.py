@@ -22,7 +22,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["jyotiflow.body.BoundedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "jyotiflow.api.AlwaysJSON",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS is for CORS alone, which answers before any view
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "jyotiflow.schema.WholeSchema",
     "EXCEPTION_HANDLER": "jyotiflow.errors.exception_handler",
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "DEFAULT_THROTTLE_RATES": {
