@@ -28,6 +28,7 @@ from pytest_django import Settings
 from credits.exceptions import InsufficientCredits
 from credits.services import adjust, grant
 from followups.channels import get_channel
+from followups.channels.base import Message
 from followups.choices import OPEN_ATTEMPT_STATES, Origin, ReceiptKind, State
 from followups.exceptions import NotProcessed
 from followups.models import (
@@ -41,7 +42,7 @@ from followups.models import (
 )
 from followups.selectors.settings import effective_settings
 from followups.services.consent import opt_out
-from followups.services.delivery import LONGEST_GATE_SECONDS, Passed, begin, call, pass_gate
+from followups.services.delivery import LONGEST_GATE_SECONDS, begin, call, pass_gate
 from followups.services.dispatch import Claim, claim_due, release
 from followups.services.idempotency import Answer as KeptAnswer
 from followups.services.idempotency import answer_once
@@ -95,7 +96,7 @@ class Life(RuleBasedStateMachine):
 
     follow_ups: Bundle[UUID] = Bundle("follow_ups")
     claims: Bundle[Claim] = Bundle("claims")
-    passed: Bundle[tuple[Passed, float]] = Bundle("passed")
+    passed: Bundle[tuple[str, Message, float]] = Bundle("passed")
     answered: Bundle[tuple[UUID, Outcome]] = Bundle("answered")
 
     def __init__(self) -> None:
@@ -184,10 +185,10 @@ class Life(RuleBasedStateMachine):
     @rule(target=passed, claim=claims)
     def start(self, claim: Claim) -> Any:
         """A worker takes a claim, which may be old or used, up to the point of no return."""
-        token = begin(follow_up_id=claim.follow_up_id, token=claim.token)
+        begun = begin(follow_up_id=claim.follow_up_id, token=claim.token)
         assert begin(follow_up_id=claim.follow_up_id, token=claim.token) is None, "a token is good for once"
-        through = pass_gate(follow_up_id=claim.follow_up_id, token=token) if token else None
-        return (through, self.elapsed) if through else multiple()
+        through = pass_gate(follow_up_id=claim.follow_up_id, token=begun.token) if begun else None
+        return (claim.channel, through.message, self.elapsed) if through else multiple()
 
     @rule(target=passed)
     def start_all_due(self) -> Any:
@@ -195,14 +196,14 @@ class Life(RuleBasedStateMachine):
         return multiple(*(mine for mine in started if isinstance(mine, tuple)))
 
     @rule(target=answered, mine=consumes(passed), ending=endings)
-    def call(self, mine: tuple[Passed, float], ending: Ending) -> Any:
-        through, began = mine
+    def call(self, mine: tuple[str, Message, float], ending: Ending) -> Any:
+        channel_name, message, began = mine
         if self.elapsed - began > LONGEST_GATE_SECONDS:
-            return through.message.attempt_id, NotProcessed("stale_gate", counts=False)
-        channel = get_channel(through.channel_name)
+            return message.attempt_id, NotProcessed("stale_gate", counts=False)
+        channel = get_channel(channel_name)
         if isinstance(channel, RememberingChannel):
             channel.ending = ending
-        return through.message.attempt_id, call(channel, through.message)
+        return message.attempt_id, call(channel, message)
 
     @rule(answer=answered)
     def settle(self, answer: tuple[UUID, Outcome]) -> None:
