@@ -110,6 +110,7 @@ class TemplateSerializer(serializers.ModelSerializer[FollowUpTemplate]):
     updated_at = AwareDateTimeField()
     variables = serializers.ListField(child=serializers.CharField())
     service_types = serializers.ListField(child=serializers.CharField())
+    dlt_category = serializers.ChoiceField(DltCategory.choices, allow_blank=True)
 
     class Meta:
         model = FollowUpTemplate
