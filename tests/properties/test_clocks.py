@@ -34,6 +34,7 @@ def gate_at(moment: datetime, scheduled_at: datetime, zone: ZoneInfo, quiet: tup
             default_quiet=quiet,
             own_quiet=None,
             paused_until=None,
+            channel_is_paused=False,
             user_is_active=True,
             has_opted_out=False,
             is_suppressed=False,
@@ -55,15 +56,18 @@ def sent_at(
                 assert (code, moment >= scheduled_at + KEPT) == ("expired", True)
                 return None
             case Later(until=until, code="quiet_hours"):
+                assert until is not None
                 assert until > moment, "the gate must not ask for a moment that is past"
                 moment = until
     raise AssertionError("it waits and waits")
 
 
 def plan(earliest: datetime, zone: ZoneInfo, wall: time | None, quiet: tuple[time, time]) -> datetime:
-    return first_free(
+    free = first_free(
         earliest=earliest, zone=zone, wall=wall, quiet=quiet, taken=[], interval=timedelta(hours=24)
     )
+    assert free is not None
+    return free
 
 
 def test_over_every_change_of_clocks_a_follow_up_goes_out_once_and_in_the_day() -> None:
