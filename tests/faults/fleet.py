@@ -68,6 +68,10 @@ class Fleet:
         self.members: dict[str, Member] = {}
         self._forks = ForkServer(environment=environment, log=home / "forkserver.log")
 
+    def prepare(self) -> None:
+        """Load the product for the processes to come, which end with the thread that calls this."""
+        self._forks.load()
+
     @property
     def url(self) -> str:
         """Where the web process answers."""
@@ -101,6 +105,10 @@ class Fleet:
         command = ["celery", "-A", "celery_app", "beat", "--pidfile="]
         command += ["--scheduler=django_celery_beat.schedulers:DatabaseScheduler"]
         return self._start(name, command, environment=environment)
+
+    def start(self, name: str, command: Sequence[str]) -> Member:
+        """Any other module with its arguments, forked with the product loaded."""
+        return self._start(name, command)
 
     def restart(self, name: str) -> Member:
         """Start one again as it was, killed first if it still runs."""
@@ -194,7 +202,7 @@ def running_fleet(
     """
     home = Path(tempfile.mkdtemp(prefix="jyotiflow-faults-"))
     home.chmod(0o711 if server_account() else 0o700)
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     base = {name: os.environ[name] for name in _KEPT if name in os.environ}
     with contextlib.ExitStack() as stack:
@@ -275,7 +283,8 @@ def _migrate(environment: Mapping[str, str], log: Path) -> None:
         stop_children([child], grace_seconds=0)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -53,6 +53,12 @@ class ForkServer:
         self._log = log
         self._process: subprocess.Popen[str] | None = None
 
+    def load(self) -> None:
+        """Start, at the first call."""
+        if self._process is None:
+            self._process = self._launch()
+            self._answer()
+
     def start(self, name: str, command: Sequence[str], *, log: Path, clock: float) -> int:
         """Have a command started; returns its process."""
         wish = {"name": name, "command": list(command), "log": str(log), "clock": clock}
@@ -74,9 +80,8 @@ class ForkServer:
             self._process.wait()
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        if self._process is None:
-            self._process = self._launch()
-            self._answer()
+        self.load()
+        assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
