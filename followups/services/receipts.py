@@ -29,6 +29,7 @@ from followups.services.failing import take_failure
 from followups.services.settling import accept, record_acceptance
 from followups.status import ARRIVED, STATE_BY_RECEIPT, next_state
 from jyotiflow.failpoints import failpoint
+from jyotiflow.masking import without_addresses
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ def record_receipt(receipt: Receipt) -> bool:
             "code": _storable(receipt.code)[:50],
             "occurred_at": receipt.occurred_at,
             "raw": {
-                **{name: _storable(value) for name, value in receipt.raw.items()},
+                **{name: without_addresses(_storable(value)) for name, value in receipt.raw.items()},
                 "_reason": receipt.reason,
                 "_suppress": receipt.suppress or "",
             },
