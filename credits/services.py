@@ -5,9 +5,11 @@ from django.db.models import F
 
 from credits.exceptions import InsufficientCredits
 from credits.models import CreditAccount, CreditEntry
+from jyotiflow.accounts.erasure import is_named_in
 from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import Conflict, InvalidInput, NotFound
 
+BY_HAND = (CreditEntry.Kind.GRANT, CreditEntry.Kind.ADJUSTMENT)
 MAX_AMOUNT = 1_000_000  # credits in one movement: a typing error must not fill the column
 
 
@@ -71,8 +73,10 @@ def _move(
     refunded_entry: CreditEntry | None = None,
 ) -> CreditEntry:
     reason = reason.strip()
-    if kind in (CreditEntry.Kind.GRANT, CreditEntry.Kind.ADJUSTMENT) and not reason:
+    if kind in BY_HAND and not reason:
         raise InvalidInput.field("reason", "Say why.")
+    if kind in BY_HAND and is_named_in(user, reason):
+        raise InvalidInput.field("reason", "Don't name the person: the ledger is kept for good.")
     account = lock_account(user=user)
     # The account's lock serialises movements, so this look is not a race.
     known = CreditEntry.objects.filter(idempotency_key=key).first()

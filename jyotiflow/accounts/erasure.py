@@ -59,8 +59,20 @@ def pseudonym_of(user: User) -> str:
 
 
 def words_naming(user: User) -> list[str]:
-    """Texts that tell who a person is: email, phone, name."""
-    return [word for word in (user.email, user.phone, user.name) if len(word) >= SHORTEST_WORD]
+    """Texts that tell who a person is, the longest first: email, phone, name and the name's parts."""
+    words = {user.email, user.phone, user.name, *user.name.split()}
+    return sorted((word for word in words if len(word) >= SHORTEST_WORD), key=len, reverse=True)
+
+
+def is_named_in(user: User, text: str) -> bool:
+    """Whether a text says who a person is."""
+    return _naming(words_naming(user)).search(text) is not None
+
+
+def _naming(words: Iterable[str]) -> re.Pattern[str]:
+    # Whole words, so that Ann isn't found in "announced"; other scripts inflect names at their end.
+    whole = (rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word) for word in words)
+    return re.compile("|".join(whole), re.IGNORECASE)
 
 
 def _mask_admin_log(person: User) -> None:
@@ -68,20 +80,16 @@ def _mask_admin_log(person: User) -> None:
         content_type=ContentType.objects.get_for_model(User), object_id=str(person.pk)
     )
     own.update(object_repr=f"user {person.pk}")
-    words = words_naming(person)
-    forms = {form for word in words for form in (word, json.dumps(word)[1:-1])}  # changes are kept as JSON
-    named = Q()
-    for form in forms:
-        named |= Q(object_repr__icontains=form) | Q(change_message__icontains=form)
-    for entry in LogEntry.objects.filter(named).iterator():
-        entry.object_repr = _without(forms, entry.object_repr)
-        entry.change_message = _without(forms, entry.change_message)
+    # What was changed is kept as JSON, which writes other scripts in its own way.
+    words = [form for word in words_naming(person) for form in (word, json.dumps(word)[1:-1])]
+    naming = _naming(words)
+    may_name = Q()
+    for word in words:
+        may_name |= Q(object_repr__icontains=word) | Q(change_message__icontains=word)
+    for entry in LogEntry.objects.filter(may_name).iterator():
+        entry.object_repr = naming.sub("…", entry.object_repr)
+        entry.change_message = naming.sub("…", entry.change_message)
         entry.save(update_fields=["object_repr", "change_message"])
-
-
-def _without(words: Iterable[str], text: str) -> str:
-    longest_first = sorted(words, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), "…", text, flags=re.IGNORECASE)
 
 
 def _end_sign_ins(person: User) -> None:

@@ -11,6 +11,7 @@ from credits.exceptions import InsufficientCredits
 from credits.models import CreditAccount, CreditEntry
 from credits.selectors import balance_of, imbalances, statement_of
 from credits.services import MAX_AMOUNT, adjust, charge, grant, refund
+from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import Conflict, InvalidInput, NotFound
 from tests.factories import UserFactory
 
@@ -24,6 +25,16 @@ def sums(user):
 
 
 # --- Movements -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", ["{name}", "Ana called", "asked by {email}", "call {phone} back"])
+def test_a_reason_that_stays_for_good_doesn_t_name_the_person(user: User, named: str) -> None:
+    user.name, user.phone = "Ana Devi", "+919840012345"
+    words = {"name": user.name.upper(), "email": user.email, "phone": user.phone}
+    for move in (grant, adjust):
+        with pytest.raises(InvalidInput, match="name the person"):
+            move(user=user, amount=5, reason=named.format(**words), key="k")
+    assert grant(user=user, amount=5, reason="Bananas for all", key="k").amount == 5
 
 
 def test_a_worked_example(user):
