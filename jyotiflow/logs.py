@@ -11,7 +11,12 @@ log = structlog.get_logger(__name__)
 
 
 def without_values(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Structlog processor: turns ``exc_info`` into ``error`` (its class) and ``traceback`` (its lines)."""
+    """Structlog processor: turns ``exc_info`` into ``error`` (its class) and ``traceback`` (its lines).
+
+    Django's own lines on refused requests are made of paths and exceptions' texts: they get a new event.
+    """
+    if str(event.get("logger", "")).startswith("django.security"):
+        event["event"] = "request_refused"
     found = event.pop("exc_info", None)
     error = found[1] if isinstance(found, tuple) else found
     if error is True:

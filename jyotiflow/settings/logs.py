@@ -38,9 +38,7 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},  # a line per received task: +16 % CPU a task
         "celery.app.trace": {"level": "CRITICAL"},  # prints exceptions, values and all; see jyotiflow.logs
         "django_structlog.celery.receivers": {"level": "CRITICAL"},  # its ids are in every other line
-        # These print paths, which may name a person; a request's line has its code, an error its own line.
-        "django.request": {"level": "CRITICAL"},
-        "django.security": {"level": "ERROR"},
+        "django.request": {"level": "CRITICAL"},  # prints paths; every request has a line of its own anyway
         "django_celery_beat": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
     },
