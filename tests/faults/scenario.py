@@ -33,6 +33,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "storm": Scenario("tests.faults.storm"),
     "storm-smtp": Scenario("tests.faults.storm", email="smtp"),
+    "erasure": Scenario("tests.faults.erasure"),
 }
 
 
