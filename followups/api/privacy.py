@@ -11,6 +11,7 @@ from followups.api.serializers import StrictSerializer
 from followups.selectors.privacy import export_personal_data
 from followups.services.privacy import check_it_is_them, erase_person
 from jyotiflow.accounts.authentication import is_platform_sign_in
+from jyotiflow.accounts.limits import UserThrottle
 from jyotiflow.api import action_answer, read_answer
 from jyotiflow.schema import action_schema, answers, read_schema
 
@@ -36,10 +37,12 @@ class ErasureRequest(StrictSerializer):
 class PrivacyViewSet(ViewSet):
     """What is kept about the caller."""
 
+    throttle_classes = [UserThrottle]  # an erasure tries a password
+
     @extend_schema(
         operation_id="export_personal_data",
         tags=["account"],
-        responses=answers(read_schema("PersonalData", serializers.DictField()), 401),
+        responses=answers(read_schema("PersonalData", serializers.DictField()), 401, 429),
     )
     def export(self, request: Request) -> Response:
         """Everything that is kept about the caller: profile, sessions, messages, credits, devices, wishes."""
@@ -62,6 +65,7 @@ class PrivacyViewSet(ViewSet):
             401,
             403,
             409,
+            429,
         ),
     )
     def erase(self, request: Request) -> Response:

@@ -21,6 +21,7 @@ from followups.models import (
     Erasure,
     FollowUpSchedule,
     InAppMessage,
+    InboundMessage,
     ProviderEvent,
     RecipientPreference,
     Suppression,
@@ -45,6 +46,7 @@ IN_APP = "follow_up_id subject body language created_at"
 ENTRY = "id kind amount reason created_at balance_after"
 SUPPRESSION = "channel reason source created_at"
 CONSENT = "kind channel door wording created_at"
+REPLY = "channel kind word received_at"
 PREFERENCE = "channels_off quiet_start quiet_end paused_until updated_at"
 
 
@@ -55,8 +57,9 @@ def export_personal_data(user: User) -> dict[str, Any]:
         "exported_at": now(),
         "profile": _one(user, PROFILE),
         "preferences": _all(RecipientPreference.objects.filter(user=user), PREFERENCE),
-        "consent": _all(ConsentEvent.objects.filter(user=user).order_by("pk"), CONSENT),
         "devices": [_device(device) for device in Device.objects.filter(user=user)],
+        "consent": _all(_decisions_of(user), CONSENT),
+        "replies": _all(InboundMessage.objects.filter(_by_address(user)), REPLY),
         "suppressed_addresses": _all(suppressions_of(user), SUPPRESSION),
         "sessions": _all(sessions_of(user), SESSION),
         "follow_ups": [_follow_up(row) for row in _with_history(user)],
@@ -69,11 +72,19 @@ def export_personal_data(user: User) -> dict[str, Any]:
 
 def suppressions_of(user: User) -> QuerySet[Suppression]:
     """The stopped addresses that are this person's, as long as their addresses are known."""
+    return Suppression.objects.filter(_by_address(user))
+
+
+def _decisions_of(user: User) -> QuerySet[ConsentEvent]:
+    return ConsentEvent.objects.filter(Q(user=user) | _by_address(user)).order_by("pk")
+
+
+def _by_address(user: User) -> Q:
     hashes = Q(pk__in=[])
     for name in settings.FOLLOWUP_CHANNELS:
         addresses = get_channel(name).addresses(user)
         hashes |= Q(channel=name, address_hash__in=[hash_address(address) for address in addresses])
-    return Suppression.objects.filter(hashes)
+    return hashes
 
 
 def is_on_its_way(user: User) -> bool:

@@ -104,6 +104,12 @@ def test_without_proof_nothing_is_erased(
     assert waiting.status == "pending"
 
 
+def test_passwords_can_t_be_guessed_through_the_erasure(rich_user: User) -> None:
+    client = signed_in(rich_user)
+    codes = [client.post(ERASE, {"password": f"{n}"}, format="json").status_code for n in range(61)]
+    assert codes == [403] * 60 + [429]
+
+
 def test_staff_can_t_erase_themselves(staff: User) -> None:
     answer = signed_in(staff).post(ERASE, {"password": PASSWORD}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (409, "is_staff")
