@@ -266,6 +266,17 @@ class Story:
                 for given in (signature, "forged"):
                     headers = {"X-Twilio-Signature": given}
                     requests.post(self.fleet.url + path, data=fields, headers=headers, timeout=60)
+        path = "/api/followup/receipts/twilio/inbound"
+        reply = {
+            "AccountSid": ACCOUNT,
+            "MessageSid": f"SM{uuid.uuid4().hex}",
+            "From": PERSON["phone"],
+            "Body": f"{WORDS['question']} {PERSON['name']}, {PERSON['email']}",
+        }
+        signature = RequestValidator(TOKEN).compute_signature(self.fleet.url + path, reply)
+        headers = {"X-Twilio-Signature": signature}
+        heard = requests.post(self.fleet.url + path, data=reply, headers=headers, timeout=60)
+        assert heard.status_code == 200, heard.text
         forged: Any = {"type": "email.bounced", "data": {"to": [PERSON["email"]], "subject": PERSON["name"]}}
         requests.post(f"{self.fleet.url}/api/followup/receipts/email/resend", json=forged, timeout=60)
 
