@@ -43,7 +43,7 @@ class Ending(Enum):
 
 
 def ending(*, looks: int, misses: int, can_be_asked: bool, repeats_left: int, is_overdue: bool) -> Ending:
-    """How doubt ends after so many looks, of which the last ``misses`` found the provider without it.
+    """How doubt ends after so many looks, ``misses`` of which found the provider without it.
 
     A provider that can be asked is asked until it is ``is_overdue``, and nothing is repeated without its
     proof. Where nobody can be asked the looks only give a late report its time; then it's repeated as often

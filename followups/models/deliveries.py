@@ -41,7 +41,12 @@ class Attempt(models.Model):
         indexes = [
             models.Index(
                 fields=["gate_at"], name="attempt_in_doubt", condition=models.Q(state=AttemptState.IN_DOUBT)
-            )
+            ),
+            models.Index(
+                fields=["to_hash"],
+                name="attempt_open_to_address",
+                condition=models.Q(state__in=OPEN_ATTEMPT_STATES),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["follow_up", "number"], name="attempt_number_unique"),

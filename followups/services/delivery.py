@@ -34,6 +34,8 @@ from followups.services.settling import (
     back_to_queue,
     database_now,
     key_has_lapsed,
+    lock_address,
+    open_rivals,
     settle,
 )
 from followups.services.withdrawing import fail_follow_up
@@ -42,6 +44,7 @@ from jyotiflow.failpoints import failpoint
 log = structlog.get_logger(__name__)
 
 LONGEST_GATE_SECONDS = 5  # from beginning to the socket; a worker slower than that was frozen
+ONE_AT_A_TIME_WAIT: Final = timedelta(seconds=15)  # for what is under way to the same address
 CALL_MARGIN_SECONDS = 5  # between the end of the longest call and the end of the lease
 
 _BEGIN: Final = """
@@ -194,15 +197,23 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
             return _start_attempt(follow_up, channel, tuple(reach.addresses))
 
 
-def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str, ...]) -> Passed:
+def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str, ...]) -> Passed | None:
     rendered = render_message(follow_up, is_private=channel.is_private)
-    attempt = Attempt.objects.create(
+    attempt = Attempt(
         follow_up=follow_up,
         number=follow_up.attempts.count() + 1,
         provider=channel.provider,
         to_hash=hash_address("\n".join(to)),
         body_hash=hashlib.sha256(rendered.text.encode()).hexdigest(),
     )
+    if channel.can_be_asked:
+        lock_address(attempt.to_hash)
+        if open_rivals(attempt, channel).exists():
+            # Were both in doubt, the provider's list could not tell the one from the other.
+            until = database_now() + ONE_AT_A_TIME_WAIT
+            back_to_queue(follow_up, due_at=until, code="one_at_a_time", counts=False)
+            return None
+    attempt.save(force_insert=True)
     follow_up.subject_sent, follow_up.message_sent = rendered.subject, rendered.body
     follow_up.provider = channel.provider
     follow_up.save(update_fields=["subject_sent", "message_sent", "provider", "updated_at"])

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 NO_NEWS: Final = (ReceiptKind.ACCEPTED, ReceiptKind.OTHER)
 LATEST: Final = timedelta(days=7)  # after the last time that is set; what was missed for longer stays sent
 LONGEST_RUN_SECONDS: Final = 45  # then the next run goes on
-FAILED_CALLS: Final = 2  # in a row; then a provider is left alone for this run
+FAILED_CALLS: Final = 5  # in a row; then a provider is left alone for this run
 
 
 def poll_silent(*, batch: int = 200) -> int:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -13,7 +14,7 @@ from django.db.models import F
 from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.channels.base import CANNOT_TELL, Accepted, Channel, Sighting
-from followups.choices import OPEN_ATTEMPT_STATES, AttemptState, State
+from followups.choices import AttemptState, State
 from followups.doubts import Ending, ending, nearest_in_time
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.retries import gives_up
@@ -23,8 +24,10 @@ from followups.services.settling import (
     accept,
     database_now,
     finish,
+    lock_address,
     lock_attempt,
     may_repeat,
+    open_rivals,
     try_again,
 )
 from followups.services.withdrawing import fail_follow_up
@@ -34,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 REPEATED: Final = "repeated"  # the code of an attempt given up for one more try without proof
 LONGEST_RUN_SECONDS: Final = 45  # then the next run goes on
-FAILED_LOOKS: Final = 2  # in a row; then a provider is left alone for this run
+FAILED_LOOKS: Final = 5  # in a row; then a provider is left alone for this run
 
 
 def reconcile(*, batch: int = 1_000) -> int:
@@ -83,15 +86,29 @@ def _look(attempt: Attempt, failed: Counter[str]) -> bool:
         if not connection.in_atomic_block:
             connection.close()  # back to the pool: a slow provider must not hold the database's connections
         try:
-            sighting = channel.find(
-                to=to, body_hash=attempt.body_hash, attempt_id=attempt.pk, since=attempt.gate_at
-            )
+            sighting = _find(channel, to, attempt)
             failed[attempt.follow_up.channel] = 0
         except Exception as error:  # the provider is away: look again later
             failed[attempt.follow_up.channel] += 1
             log.warning("reconcile_look_failed", attempt_id=str(attempt.pk), error=type(error).__name__)
     failpoint("after_look")
     return _resolve(attempt, channel, sighting)
+
+
+def _find(channel: Channel, to: tuple[str, ...], attempt: Attempt) -> Sighting:
+    """Ask; a second time if the first fails, since asking does nothing."""
+    find = partial(
+        channel.find,
+        to=to,
+        body_hash=attempt.body_hash,
+        attempt_id=attempt.pk,
+        since=attempt.gate_at,
+    )
+    try:
+        return find()
+    except Exception as error:
+        log.info("reconcile_look_repeated", attempt_id=str(attempt.pk), error=type(error).__name__)
+        return find()
 
 
 def _channel_of(attempt: Attempt) -> Channel | None:
@@ -103,8 +120,7 @@ def _channel_of(attempt: Attempt) -> Channel | None:
 
 @transaction.atomic
 def _resolve(seen: Attempt, channel: Channel | None, sighting: Sighting) -> bool:
-    with connection.cursor() as cursor:  # one at a time for an address: two must not find the same message
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [seen.to_hash])
+    lock_address(seen.to_hash)  # two must not find the same message
     is_resolved = _write_down(seen, channel, sighting)
     failpoint("in_resolve")
     return is_resolved
@@ -114,7 +130,7 @@ def _write_down(seen: Attempt, channel: Channel | None, sighting: Sighting) -> b
     attempt, follow_up = lock_attempt(seen.pk)
     if attempt is None or follow_up is None or attempt.state != AttemptState.IN_DOUBT:
         return False
-    if channel and (message_id := _own_message(attempt, follow_up, channel, sighting)):
+    if channel and (message_id := _own_message(attempt, channel, sighting)):
         accept(attempt, follow_up, Accepted(provider_message_id=message_id), code=FOUND)
         return True
     moment = database_now()
@@ -122,7 +138,7 @@ def _write_down(seen: Attempt, channel: Channel | None, sighting: Sighting) -> b
         return False  # another look has just been counted: two at one moment prove nothing
     attempt.checked_at = moment
     attempt.looks += 1
-    attempt.misses = attempt.misses + 1 if sighting.is_whole else 0
+    attempt.misses += sighting.is_whole  # a look that failed in between says nothing
     match ending(
         looks=attempt.looks,
         misses=attempt.misses,
@@ -157,9 +173,7 @@ def _repeats_left(attempt: Attempt, follow_up: FollowUpSchedule, channel: Channe
     return channel.repeats_in_doubt - spent
 
 
-def _own_message(
-    attempt: Attempt, follow_up: FollowUpSchedule, channel: Channel, sighting: Sighting
-) -> str | None:
+def _own_message(attempt: Attempt, channel: Channel, sighting: Sighting) -> str | None:
     """Which of the listed messages is this attempt's: none that is another's, and each goes to the attempt
     nearest in time, the others being called or in doubt at the same address."""
     listed = {each.provider_message_id: each.made_at for each in sighting.candidates}
@@ -174,14 +188,10 @@ def _own_message(
         if reference == str(attempt.pk):
             return message_id
         del listed[message_id]
-    others = Attempt.objects.filter(provider=attempt.provider).exclude(pk=attempt.pk)
-    owned = others.filter(provider_message_id__in=listed, state=AttemptState.ACCEPTED)
+    owned = Attempt.objects.filter(
+        provider=attempt.provider, provider_message_id__in=listed, state=AttemptState.ACCEPTED
+    )
     for message_id in owned.values_list("provider_message_id", flat=True):
         del listed[message_id]
-    rivals = others.filter(
-        state__in=OPEN_ATTEMPT_STATES, to_hash=attempt.to_hash, follow_up__channel=follow_up.channel
-    )
-    if channel.finds_by_text:
-        rivals = rivals.filter(body_hash=attempt.body_hash)
-    called = dict(rivals.values_list("pk", "gate_at"))
+    called = dict(open_rivals(attempt, channel).values_list("pk", "gate_at"))
     return nearest_in_time({**called, attempt.pk: attempt.gate_at}, listed).get(attempt.pk)

@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from followups.channels import get_channel
 from followups.channels.base import Accepted, Channel
@@ -111,6 +112,23 @@ def key_has_lapsed(follow_up: FollowUpSchedule, channel: Channel) -> bool:
     return follow_up.attempts.filter(
         provider=channel.provider, state__in=unknown, gate_at__lt=database_now() - channel.keeps_key_for
     ).exists()
+
+
+def lock_address(to_hash: str) -> None:
+    """One at a time for an address, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [to_hash])
+
+
+def open_rivals(attempt: Attempt, channel: Channel) -> QuerySet[Attempt]:
+    """Others called or in doubt whose message the provider's list could not tell from this one's."""
+    rivals = Attempt.objects.filter(
+        provider=attempt.provider,
+        state__in=OPEN_ATTEMPT_STATES,
+        to_hash=attempt.to_hash,
+        follow_up__channel=attempt.follow_up.channel,
+    ).exclude(pk=attempt.pk)
+    return rivals.filter(body_hash=attempt.body_hash) if channel.finds_by_text else rivals
 
 
 def finish(attempt: Attempt, state: AttemptState, *, code: str = "") -> None:

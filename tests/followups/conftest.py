@@ -68,7 +68,7 @@ class ScriptedChannel(Channel):
     script: list[Any] = field(default_factory=list)
     taken: list[Message] = field(default_factory=list)
     sighting: Any = CANNOT_TELL
-    can_be_asked: bool = True
+    can_be_asked: bool = False
     repeats_in_doubt: int = 0
     keeps_key_for: timedelta | None = None
     finds_by_text: bool = True

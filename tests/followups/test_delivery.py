@@ -265,6 +265,7 @@ class TestReconcile:
     @pytest.fixture(autouse=True)
     def _in_doubt(self, follow_up: FollowUpSchedule, provider: ScriptedChannel, run_queue: Any) -> None:
         provider.script = [OutcomeUnknown("timeout")]
+        provider.can_be_asked = True
         run_queue()
 
     def test_not_before_the_settle_delay(

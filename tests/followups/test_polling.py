@@ -12,6 +12,7 @@ from followups.channels.base import Report
 from followups.choices import ReceiptKind, State
 from followups.exceptions import OutcomeUnknown
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
+from followups.services import polling
 from followups.services.polling import poll_silent
 from followups.services.receipts import Receipt, record_receipt
 from followups.services.scheduling import schedule_follow_up
@@ -130,7 +131,10 @@ class TestNews:
         assert poll(hours=2) == 0
         assert not ProviderEvent.objects.exists()
 
-    def test_a_provider_that_is_away_is_asked_again_later(self, provider: ScriptedChannel) -> None:
+    def test_a_provider_that_is_away_is_asked_again_later(
+        self, provider: ScriptedChannel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(polling, "FAILED_CALLS", 2)
         provider.reports = {f"id-{number}": OutcomeUnknown("timeout") for number in (1, 2, 3)}
         assert poll(hours=2) == 0
         assert len(provider.polled) == 2  # then it's left alone for this run

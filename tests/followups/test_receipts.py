@@ -66,7 +66,7 @@ def test_what_arrived_after_all_is_not_sent_again(
 ) -> None:
     provider.script = [OutcomeUnknown("timeout")]
     run_queue()
-    provider.sighting = NOTHING
+    provider.can_be_asked, provider.sighting = True, NOTHING
     for _ in range(2):  # twice absent: it waits for another try
         for attempt in Attempt.objects.filter(state=AttemptState.IN_DOUBT):
             checked_at = attempt.checked_at and attempt.checked_at - timedelta(hours=1)
@@ -194,7 +194,6 @@ class TestUnmatched:
 def test_a_report_may_name_the_follow_up_instead_of_the_attempt(
     follow_up: FollowUpSchedule, provider: ScriptedChannel, run_queue: Any
 ) -> None:
-    provider.can_be_asked = False
     provider.script = [OutcomeUnknown("timeout")]
     run_queue()
     record_receipt(

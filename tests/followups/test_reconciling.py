@@ -8,10 +8,11 @@ from django.db import IntegrityError
 from django.utils.timezone import now
 from pytest_django import Settings
 
-from followups.channels.base import Accepted, Candidate, Message, Sighting
+from followups.channels.base import CANNOT_TELL, Accepted, Candidate, Message, Sighting
 from followups.choices import AttemptState, ReceiptKind, State
 from followups.exceptions import NotProcessed, OutcomeUnknown, Rejected
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
+from followups.services import reconciling
 from followups.services.delivery import begin, deliver, pass_gate
 from followups.services.dispatch import claim_due
 from followups.services.receipts import Receipt, record_receipt
@@ -32,8 +33,16 @@ def three(rich_user: User, make_template: Any, provider: ScriptedChannel) -> lis
     """Emails, due now, whose answers will never come."""
     update_settings(changes={"min_interval_hours": 0})
     provider.script = [OutcomeUnknown("timeout")] * 3
+    provider.can_be_asked = True
     template = make_template(channel="email")
     return [schedule_follow_up(user=rich_user, template_id=template.pk, scheduled_at=now()) for _ in range(3)]
+
+
+def all_at_once(provider: ScriptedChannel, run_queue: Any) -> None:
+    """Send what else would go one at a time, being alike."""
+    provider.can_be_asked = False
+    run_queue()
+    provider.can_be_asked = True
 
 
 def an_hour_passes() -> None:
@@ -45,8 +54,8 @@ def an_hour_passes() -> None:
 
 
 @pytest.mark.usefixtures("three")
-def test_those_never_looked_at_come_first(run_queue: Any) -> None:
-    run_queue()
+def test_those_never_looked_at_come_first(run_queue: Any, provider: ScriptedChannel) -> None:
+    all_at_once(provider, run_queue)
     for _ in range(2):
         an_hour_passes()
         reconcile(batch=2)
@@ -54,8 +63,9 @@ def test_those_never_looked_at_come_first(run_queue: Any) -> None:
 
 
 def test_a_channel_switched_off_in_the_middle_holds_up_nobody(
-    three: list[FollowUpSchedule], settings: Settings
+    three: list[FollowUpSchedule], provider: ScriptedChannel, settings: Settings
 ) -> None:
+    provider.can_be_asked = False
     for claim in claim_due(limit=10):  # the worker dies in the middle of its call
         begun = begin(follow_up_id=claim.follow_up_id, token=claim.token)
         assert begun
@@ -100,8 +110,8 @@ class TestSameText:
     """Several in doubt with the same text to the same address."""
 
     @pytest.fixture(autouse=True)
-    def _in_doubt(self, three: list[FollowUpSchedule], run_queue: Any) -> None:
-        run_queue()
+    def _in_doubt(self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any) -> None:
+        all_at_once(provider, run_queue)
         assert states() == [State.IN_DOUBT] * 3
         for number, attempt in enumerate(Attempt.objects.order_by("gate_at")):
             Attempt.objects.filter(pk=attempt.pk).update(
@@ -187,8 +197,8 @@ class TestSameText:
 def test_without_texts_any_message_to_the_address_may_be_ours(
     three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
 ) -> None:
+    all_at_once(provider, run_queue)
     provider.finds_by_text = False
-    run_queue()
     for attempt, text in zip(Attempt.objects.all(), "abc", strict=True):
         Attempt.objects.filter(pk=attempt.pk).update(body_hash=text)
     provider.sighting = listed(SM1=gates()[0], SM2=gates()[1])
@@ -361,16 +371,17 @@ class TestLateAnswers:
 def test_a_provider_that_does_not_answer_is_left_alone_for_this_run(
     three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_queue()
+    all_at_once(provider, run_queue)
     asked: list[Any] = []
 
     def find(**fields: Any) -> Sighting:
         asked.append(fields)
         raise OutcomeUnknown("timeout")
 
+    monkeypatch.setattr(reconciling, "FAILED_LOOKS", 2)
     monkeypatch.setattr(provider, "find", find)
     assert look() == 0
-    assert len(asked) == 2
+    assert len(asked) == 4  # two attempts, each a second time at once
     assert states() == [State.IN_DOUBT] * 3
 
 
@@ -401,3 +412,81 @@ def test_proof_is_waited_for_as_long_as_is_set(
     assert (look(), look(1_800)) == (0, 0)
     assert look(1_830) == 1
     assert reload(one).failure_code == "no_proof"
+
+
+def test_a_look_that_fails_between_two_misses_says_nothing(
+    one: FollowUpSchedule, provider: ScriptedChannel, run_queue: Any
+) -> None:
+    run_queue()
+    for sighting, resolved in ((NOTHING, 0), (OutcomeUnknown("503"), 0), (CANNOT_TELL, 0), (NOTHING, 1)):
+        provider.sighting = sighting
+        assert look() == resolved
+    assert Attempt.objects.get(follow_up=one).state == AttemptState.ABSENT
+
+
+class TestOneAtATime:
+    """What the provider's list could not tell apart is not under way at the same time."""
+
+    def test_the_same_text_to_the_same_address_waits(
+        self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
+    ) -> None:
+        run_queue()
+        assert states() == [State.IN_DOUBT, State.PENDING, State.PENDING]
+        assert len(provider.taken) == 1
+        waiting = FollowUpSchedule.objects.filter(status=State.PENDING)
+        assert {(each.failure_code, each.tries) for each in waiting} == {("one_at_a_time", 0)}
+        assert all(now() < each.due_at < now() + timedelta(minutes=1) for each in waiting)
+
+    def test_another_text_or_address_does_not(
+        self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
+    ) -> None:
+        first, second, third = three
+        make_due(first)
+        FollowUpSchedule.objects.exclude(pk=first.pk).update(due_at=now() + timedelta(days=1))
+        run_queue()
+        Attempt.objects.update(body_hash="another")
+        make_due(second)
+        run_queue()
+        assert states() == [State.IN_DOUBT, State.IN_DOUBT, State.PENDING]
+        Attempt.objects.update(to_hash="elsewhere")
+        make_due(third)
+        run_queue()
+        assert states() == [State.IN_DOUBT] * 3
+
+    def test_without_texts_any_message_to_the_address_waits(
+        self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
+    ) -> None:
+        provider.finds_by_text = False
+        run_queue()
+        Attempt.objects.update(body_hash="another")
+        make_due(*three[1:])
+        run_queue()
+        assert states() == [State.IN_DOUBT, State.PENDING, State.PENDING]
+
+    def test_once_it_is_resolved_the_next_one_goes(
+        self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
+    ) -> None:
+        provider.script = [OutcomeUnknown("timeout")]
+        run_queue()
+        provider.sighting = listed(SM1=now())
+        assert look() == 1
+        make_due(*three)
+        run_queue()
+        assert states() == [State.SENT] * 3
+
+
+def test_a_look_that_fails_is_tried_once_more_at_once(
+    one: FollowUpSchedule, provider: ScriptedChannel, run_queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_queue()
+    answers: list[Any] = [OutcomeUnknown("503"), listed(SM1=now())]
+
+    def find(**_: Any) -> Sighting:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(provider, "find", find)
+    assert look() == 1
+    assert reload(one).provider_message_id == "SM1"
