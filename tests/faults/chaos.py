@@ -36,7 +36,7 @@ class Chaos:
         self.done: Counter[str] = Counter()
         self.frozen: set[str] = set()
         self._fleet = fleet
-        self._plan = plan
+        self.plan = plan
         self._random = random.Random(f"{seed}:chaos")
         self._began = 0.0
         self._numbers = itertools.count()
@@ -47,7 +47,7 @@ class Chaos:
     @property
     def planned(self) -> int:
         """How many faults there are to come in all."""
-        plan = self._plan
+        plan = self.plan
         return plan.kills + plan.database_restarts + plan.redis_faults + plan.freezes + plan.closed_doors
 
     @property
@@ -71,7 +71,7 @@ class Chaos:
         self._at(time.monotonic() - self._began + seconds, act)
 
     def _draw(self) -> None:
-        plan = self._plan
+        plan = self.plan
         kinds = self._random.choices(list(SHARES), list(SHARES.values()), k=plan.kills)
         acts: list[Callable[[], None]] = [lambda kind=kind: self._kill(kind) for kind in kinds]  # type: ignore[misc]
         acts += [self._restart_database] * plan.database_restarts
@@ -113,7 +113,7 @@ class Chaos:
         self._fleet.members[name].freeze()
         self.frozen.add(name)
         self.done["SIGSTOP past the lease"] += 1
-        self._later(self._plan.freeze_seconds, lambda: self._thaw(name))
+        self._later(self.plan.freeze_seconds, lambda: self._thaw(name))
 
     def _thaw(self, name: str) -> None:
         self._fleet.members[name].thaw()

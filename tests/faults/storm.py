@@ -80,7 +80,7 @@ def play(fleet: Fleet, options: Options) -> Verdict:
             disturbed=watch.disturbed,
             # A push shows once, but is refunded when it never heard that it was taken.
             at_least_once=["email"] if by_smtp else ["push"],
-            ambiguities=THREADS * (plan.kills + plan.freezes + plan.database_restarts),
+            ambiguities=_held(plan),
         )
     )
     return _verdict(fleet, chaos, watch, traffic, judgement, doubtful, options)
@@ -175,6 +175,11 @@ def _until(done: Callable[[], bool], chaos: Chaos, watch: Watch, say: Progress, 
         time.sleep(0.05)
 
 
+def _held(plan: Plan) -> int:
+    """The most messages that what is killed, frozen or cut off can have had in its hands."""
+    return THREADS * (plan.kills + plan.freezes + plan.database_restarts)
+
+
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
 
@@ -218,6 +223,7 @@ def _verdict(
     doubtful: int,
     options: Options,
 ) -> Verdict:
+    held = _held(chaos.plan)
     counts = fleet.simulator.counts()
     log = counts["log"]
     problems = list(judgement.problems)
@@ -237,7 +243,11 @@ def _verdict(
             notes.append(f"{name}: {share}: {_listed(faults[name])}.")
     notes.append(f"Providers' log: {_listed(log)}.")
     notes.append(f"Answers to people: {_listed(traffic.answers)}.")
-    notes.append(f"In doubt when all was tried: {doubtful}; allowed repeats: {judgement.repeats}.")
+    notes.append(f"In doubt when all was tried: {doubtful}.")
+    notes.append(
+        f"Deliveries too many where nobody can be asked: {judgement.repeats}, of {judgement.ambiguous} that"
+        f" may be: {judgement.ambiguous - held} taken without an answer, {held} held by what was broken."
+    )
     idle = watch.idle.total()
     notes.append(f"Faults of the ledger: {len(judgement.ledger)}; sessions idle in a transaction: {idle}.")
     return Verdict(rows=judgement.rows, notes=notes, problems=problems)

@@ -67,7 +67,8 @@ class Judgement:
     rows: list[dict[str, object]]
     problems: list[str]
     ledger: list[str]  # those of the problems that are about money
-    repeats: int = 0  # deliveries beyond what was paid for that were allowed
+    repeats: int = 0  # deliveries too many that were allowed
+    ambiguous: int = 0  # and how many may be, see ``Facts``
 
 
 def judge(facts: Facts) -> Judgement:
@@ -116,7 +117,7 @@ def judge(facts: Facts) -> Judgement:
     if rows:
         total = sum(counts.values(), Counter())
         rows.append({"channel": "all", "messages": total["messages"]} | {word: total[word] for word in WORDS})
-    return Judgement(rows, problems, ledger, repeats)
+    return Judgement(rows, problems, ledger, repeats, allowed)
 
 
 def _word(booked: Booked, taken: Sequence[Taken]) -> str:
