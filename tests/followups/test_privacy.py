@@ -38,6 +38,7 @@ from followups.models import (
     FollowUpSchedule,
     IdempotentAnswer,
     InAppMessage,
+    InboundMessage,
     ProviderEvent,
     RecipientPreference,
     SandboxMessage,
@@ -126,6 +127,10 @@ def test_the_export_holds_what_is_kept_and_no_whole_token(person: User, book: An
         reason=SuppressionReason.OPT_OUT,
         source="asked",
     )
+    for phone, message_id in ((person.phone, "SM1"), ("+919840099999", "SM2")):
+        InboundMessage.objects.create(
+            message_id=message_id, channel="sms", address_hash=hash_address(phone), kind="stop", word="STOP"
+        )
     attempt = Attempt.objects.get(follow_up=sent)
     record_receipt(
         Receipt("in_app", "k", ReceiptKind.READ, attempt_reference=str(attempt.pk), raw={"word": "opened"})
@@ -139,7 +144,10 @@ def test_the_export_holds_what_is_kept_and_no_whole_token(person: User, book: An
     assert "Somebody Else" not in text
     assert data["devices"][0]["token"] == "…secret"
     assert data["preferences"][0]["channels_off"] == ["sms"]
-    assert [(event["kind"], event["channel"]) for event in data["consent"]] == [("opt_out", "sms")]
+    # What was decided by its reader, and about the address.
+    decisions = [(event["kind"], event["channel"], event["wording"]) for event in data["consent"]]
+    assert decisions == [("opt_out", "sms", ""), ("opt_out", "sms", "asked")]
+    assert [(reply["channel"], reply["word"]) for reply in data["replies"]] == [("sms", "STOP")]
     assert data["suppressed_addresses"][0]["reason"] == "opt_out"
     assert data["credits"]["balance"] == 95
     assert [entry["amount"] for entry in data["credits"]["entries"]] == [-5, 100]
