@@ -35,7 +35,9 @@ class ErasureRequest(StrictSerializer):
 
 
 class PrivacyViewSet(ViewSet):
-    """What is kept about the caller."""
+    """What is kept about the caller. Limited: an erasure asks for the password, which could be guessed."""
+
+    throttle_classes = [UserThrottle]
 
     throttle_classes = [UserThrottle]  # an erasure tries a password
 

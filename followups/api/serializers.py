@@ -13,6 +13,7 @@ from jyotiflow.api import AwareDateTimeField
 
 MAX_PRICE = 10_000  # credits
 PUSH_TOKEN = r"^[!-~]{1,1024}$"  # what fits the index that keeps tokens unique
+MOST_NAMED = 20  # unknown fields told of: the answer must not be larger than the question
 REPORTED_YEARS = range(2000, 2101)
 
 
@@ -24,13 +25,14 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
-            unknown = {
-                name: [self.refusals.get(name, "There is no such field.")]
-                for name in data
-                if name not in self.fields
-            }
+            unknown = [name for name in data if name not in self.fields]
             if unknown:
-                raise serializers.ValidationError(unknown)
+                raise serializers.ValidationError(
+                    {
+                        name: [self.refusals.get(name, "There is no such field.")]
+                        for name in unknown[:MOST_NAMED]
+                    }
+                )
         return super().to_internal_value(data)
 
 

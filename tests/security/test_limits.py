@@ -175,6 +175,7 @@ def test_bookings_are_limited_by_user(limit: Any, api: APIClient) -> None:
     limited(api.post(SCHEDULE, body, format="json"))
     limited(api.post("/api/followup/sms/none"))
     limited(api.post("/api/followup/devices", {}, format="json"))
+    limited(api.post("/api/followup/privacy/erase", {"password": "guess"}, format="json"))
     # Looking and taking back stay open, and so does everything for others.
     assert api.get("/api/followup/my-followups").status_code == 200
     assert api.post(f"/api/followup/cancel/{NOTHING}").status_code == 404
@@ -210,6 +211,8 @@ def test_the_schema_tells_of_every_limit() -> None:
         *(f"post /api/followup/{channel}/{{session_id}}" for channel in ("email", "sms", "whatsapp")),
         "post /api/followup/devices",
         "delete /api/followup/devices",
+        "get /api/followup/privacy/export",
+        "post /api/followup/privacy/erase",
         f"post {COMPLETE}",
     }
 
