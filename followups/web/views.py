@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from credits.selectors import balance_of
 from followups.selectors.center import grouped_by_session
@@ -18,7 +18,7 @@ from jyotiflow.exceptions import DomainError
 
 
 @login_required
-@require_GET
+@require_safe
 def center(request: HttpRequest) -> HttpResponse:
     """The user's follow-ups, grouped by the session they belong to."""
     user = request.user
