@@ -39,8 +39,6 @@ class PrivacyViewSet(ViewSet):
 
     throttle_classes = [UserThrottle]
 
-    throttle_classes = [UserThrottle]  # an erasure tries a password
-
     @extend_schema(
         operation_id="export_personal_data",
         tags=["account"],
