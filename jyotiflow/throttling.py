@@ -1,13 +1,15 @@
 """Rate limits that hold under parallel requests and let everybody through while Redis is away."""
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from redis.exceptions import RedisError
 from rest_framework.throttling import SimpleRateThrottle
 
 logger = structlog.get_logger(__name__)
+
+SILENCE_SECONDS = 5  # for which a Redis that didn't answer is not asked again by this process
 
 
 class SafeThrottle(SimpleRateThrottle):
@@ -20,19 +22,35 @@ class SafeThrottle(SimpleRateThrottle):
     num_requests: int | None
     duration: int | None
 
+    # When to ask again a Redis that is silent, by the monotonic clock; one for all throttles of a process.
+    _silent_until: ClassVar[float] = 0.0
+
     def allow_request(self, request: Any, view: Any) -> bool:
         key = self.get_cache_key(request, view)
         if key is None or self.num_requests is None or self.duration is None:
             return True
         window, elapsed = divmod(time.time(), self.duration)
         self.seconds_left = self.duration - elapsed
-        counter = f"{key}:{window:.0f}"
+        if SafeThrottle._silent_until:
+            if time.monotonic() < SafeThrottle._silent_until:
+                return True
+            # One request looks whether it's back, and waits for it; the others meanwhile don't.
+            SafeThrottle._silent_until = time.monotonic() + SILENCE_SECONDS
         try:
-            self.cache.add(counter, 0, timeout=self.duration)
-            return bool(self.cache.incr(counter) <= self.num_requests)
-        except (RedisError, OSError, ValueError) as error:  # ValueError: the counter expired in between
+            is_allowed = self._count(f"{key}:{window:.0f}") <= self.num_requests
+        except (RedisError, OSError) as error:
+            SafeThrottle._silent_until = time.monotonic() + SILENCE_SECONDS
             logger.warning("throttle_unavailable", error=type(error).__name__)
             return True
+        SafeThrottle._silent_until = 0.0
+        return is_allowed
+
+    def _count(self, counter: str) -> int:
+        self.cache.add(counter, 0, timeout=self.duration)
+        try:
+            return int(self.cache.incr(counter))
+        except ValueError:  # it expired in between
+            return 0
 
     def wait(self) -> float:
         """Seconds until the next window."""

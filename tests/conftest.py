@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from followups.services.settings import load_default_settings
 from jyotiflow.accounts.models import User
+from jyotiflow.throttling import SafeThrottle
 from tests.factories import UserFactory
 
 
@@ -42,6 +43,7 @@ def _default_settings(request: pytest.FixtureRequest) -> None:
 def _fresh_cache() -> Iterator[None]:
     """No test meets another's rate limits."""
     yield
+    SafeThrottle._silent_until = 0.0
     cache.clear()
 
 

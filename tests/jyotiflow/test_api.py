@@ -1,6 +1,8 @@
 import datetime as dt
 import json
 import logging
+import socket
+import time
 import uuid
 from typing import Any
 
@@ -297,6 +299,19 @@ def test_a_throttle_lets_through_while_redis_is_away(settings):
     with pytest.raises(RedisDown):
         cache.get("x")
     assert [allowed()[0] for _ in range(4)] == [True] * 4
+
+
+def test_a_silent_redis_is_asked_once_in_a_while_and_not_by_every_request(settings):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        working = settings.CACHES
+        settings.CACHES = {"default": {**working["default"], "LOCATION": place}}
+        with structlog.testing.capture_logs() as logged:
+            assert [allowed()[0] for _ in range(50)] == [True] * 50
+        assert [line["event"] for line in logged] == ["throttle_unavailable"]
+    settings.CACHES = working
+    SafeThrottle._silent_until = time.monotonic() - 1  # the while is over
+    assert [allowed()[0] for _ in range(3)] == [True, True, False]
 
 
 @pytest.mark.django_db
