@@ -31,6 +31,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
             "DATABASE_POOL_SIZE": "4",
         },
     ),
+    "blackhole": Scenario("tests.faults.blackhole"),
+    "acknowledging": Scenario("tests.faults.acknowledging"),
+    "dead-provider": Scenario(
+        "tests.faults.dead_provider",
+        environment={"FOLLOWUP_SETTLE_DELAY_SECONDS": "10", "FOLLOWUP_LOOK_INTERVAL_SECONDS": "10"},
+    ),
     "storm": Scenario("tests.faults.storm"),
     "storm-smtp": Scenario("tests.faults.storm", email="smtp"),
     "erasure": Scenario("tests.faults.erasure"),

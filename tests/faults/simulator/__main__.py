@@ -48,6 +48,7 @@ class Control:
         return {
             "log": dict(self._log.counts),
             "calls": {name: fate.calls for name, fate in self._fates.items()},
+            "looks": {name: fate.looks for name, fate in self._fates.items()},
             "faults": {name: dict(fate.injected) for name, fate in self._fates.items()},
             "pending": sum(fate.pending for fate in self._fates.values())
             + sum(provider.reporter.pending for provider in self.reporters),

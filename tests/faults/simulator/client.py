@@ -46,7 +46,7 @@ class Simulator:
         self._post(f"{provider}/door", {"open": True})
 
     def counts(self) -> dict[str, Any]:
-        """``log`` lines by provider and kind, ``calls``, ``faults`` injected, what is still ``pending``."""
+        """``log`` lines by kind, ``calls`` and the ``looks`` among them, ``faults``, what is ``pending``."""
         answer = requests.get(f"{self.url('control')}/counts", timeout=30)
         answer.raise_for_status()
         counts: dict[str, Any] = answer.json()

@@ -84,6 +84,7 @@ class Fate:
         self.random = random.Random(f"{seed}:{provider}")
         self.injected: Counter[str] = Counter()
         self.calls = 0
+        self.looks = 0  # of the calls, those that only read
         self._later: set[asyncio.Task[None]] = set()
 
     @property
@@ -94,6 +95,7 @@ class Fate:
     def draw(self, *, looks: bool = False) -> Fault:
         """What befalls the next call; ``looks`` for one that only reads."""
         self.calls += 1
+        self.looks += looks
         if self.random.random() >= self.script.rate:
             return Fault.NONE
         weights = {
