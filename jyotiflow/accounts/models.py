@@ -95,6 +95,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             ("export_personal_data", "Can export what is kept about a person"),
             ("erase_person", "Can erase a person"),
         ]
+        indexes = [models.Index(fields=["phone"], name="user_phone", condition=~models.Q(phone=""))]
         constraints = [
             models.UniqueConstraint(
                 Lower("email"),
