@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
@@ -22,6 +23,10 @@ logger = structlog.get_logger(__name__)
 
 NON_FIELD = "non_field_errors"
 View = Callable[..., HttpResponse]
+# The database is away, starts anew, is full or read-only: the same may work in a moment. Cut off in a commit,
+# one can't know whether it was kept; that's what Idempotency-Key is for.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+AWAY_SECONDS = 5
 SIGN_IN_CHALLENGE = 'Bearer realm="api"'
 
 
@@ -52,12 +57,20 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
             error=type(exception).__name__,
             traceback="".join(traceback.format_tb(exception.__traceback__)),
         )
-        error = _error(500, "Something went wrong on our side.", "server_error")
+        error = _unexpected(exception)
     body = error_body(error.message, error.code, error.errors)
     return Response(body, status=error.status, headers=_headers(exception, error.status))
 
 
+def _unexpected(exception: Exception) -> DomainError:
+    if isinstance(exception, DATABASE_AWAY):
+        return _error(503, "This doesn't work just now. Please try again in a moment.", "unavailable")
+    return _error(500, "Something went wrong on our side.", "server_error")
+
+
 def _headers(exception: Exception, status: int) -> dict[str, str]:
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": str(AWAY_SECONDS)}
     if status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": getattr(exception, "auth_header", None) or SIGN_IN_CHALLENGE}
     wait = getattr(exception, "wait", None)

@@ -45,6 +45,7 @@ _ERROR_MEANINGS = {
     404: "Unknown, or not yours.",
     409: "Conflicts with the current state, or with an earlier use of the same key.",
     429: "Too many requests.",
+    503: "The database is away for a moment: try again, with the same Idempotency-Key.",
 }
 
 
@@ -109,11 +110,12 @@ class WholeSchema(AutoSchema):
 def document_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Schema hook: adds what is refused before a view runs.
 
-    400 anywhere (a NUL in the address, a foreign Host), 403 for a change by cookie without its CSRF token.
+    400 anywhere (a NUL in the address, a foreign Host), 403 for a change by cookie without its CSRF token,
+    503 while the database is away.
     """
     for item in result["paths"].values():
         for method, call in item.items():
-            refusals = [400]
+            refusals = [400, 503]
             if method != "get" and {"cookieAuth": []} in call.get("security", []):
                 refusals.append(403)
             for status in refusals:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
+from django.db import InternalError, OperationalError
 from django.http import Http404
 from django.test import Client
 from redis.exceptions import ConnectionError as RedisDown
@@ -117,6 +118,8 @@ def test_the_answer_is_json_whatever_is_asked_for(client, db, accept):
         (ValidationError({"a": ["No."]}), 400, "invalid"),
         (ValidationError("No."), 400, "invalid"),
         (SuspiciousOperation("secret"), 400, "bad_request"),
+        (OperationalError("secret"), 503, "unavailable"),
+        (InternalError("secret: read-only"), 503, "unavailable"),
         (RuntimeError("secret"), 500, "server_error"),
     ],
 )
