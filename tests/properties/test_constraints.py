@@ -1,21 +1,26 @@
 """Each rule of the database alone, by plain SQL: the services' own care would hide a rule that is gone."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 from django.utils.timezone import now
 
 from credits.services import grant
 from followups.models import (
     Attempt,
+    ChannelSwitch,
+    ConsentEvent,
     Device,
     Erasure,
     FollowUpAnalytics,
     FollowUpSchedule,
     IdempotentAnswer,
     InAppMessage,
+    InboundMessage,
     ProviderEvent,
     RecipientPreference,
     SandboxMessage,
@@ -47,7 +52,9 @@ def copy(table: str, **changes: object) -> str:
     )
 
 
-FOLLOW_UP, ATTEMPT, ENTRY = "follow_up_schedules", "follow_up_attempts", "credit_entries"
+OUR_APPS = ("accounts", "credits", "sessions_app", "followups")
+FOLLOW_UP, ATTEMPT = "follow_up_schedules", "follow_up_attempts"
+ENTRY, CONSENT = "credit_entries", "follow_up_consent_events"
 LONG_AGO = "2020-01-01T00:00:00Z"
 WITHDRAWN = {"status": "'cancelled'", "cancelled_at": "now()", "refunded_at": "now()"}
 
@@ -157,6 +164,12 @@ BREAKS: dict[str, list[str]] = {
     "erasures.user_id": [copy("erasures")],
     "follow_up_preferences.user_id": [copy("follow_up_preferences")],
     "suppression_once_per_address": [copy("follow_up_suppressions")],
+    "consent_kind_known": [copy(CONSENT, kind="maybe")],
+    "consent_door_known": [copy(CONSENT, door="window")],
+    "consent_append_only": [put(CONSENT, wording="'x'"), put(CONSENT, kind="kind"), f"DELETE FROM {CONSENT}"],
+    "consent_keeps_its_user": [put(CONSENT, user_id="user_id")],
+    "follow_up_inbound.message_id": [copy("follow_up_inbound")],
+    "follow_up_channel_switches.channel": [copy("follow_up_channel_switches")],
     "follow_up_devices.token": [copy("follow_up_devices")],
     "follow_up_in_app_messages.follow_up_id": [copy("follow_up_in_app_messages")],
     "follow_up_sandbox_outbox.follow_up_id": [copy("follow_up_sandbox_outbox")],
@@ -166,7 +179,28 @@ BREAKS: dict[str, list[str]] = {
 SAYS = {  # what a trigger says instead of its name
     "credit_entry_append_only": "Cannot update or delete rows from credit_entries",
     "template_version_immutable": "Cannot update of .* rows from follow_up_template_versions",
+    "consent_append_only": "Cannot .* rows from follow_up_consent_events",
+    "consent_keeps_its_user": "Cannot update .*user_id.* rows from follow_up_consent_events",
 }
+
+
+def rules_of_the_models() -> set[str]:
+    """Every constraint and trigger by its name, every unique column as ``table.column``."""
+    found: set[str] = set()
+    for model in (model for app in OUR_APPS for model in apps.get_app_config(app).get_models()):
+        if not model.__name__.startswith("Historical"):
+            meta = model._meta
+            found |= {rule.name for rule in (*meta.constraints, *getattr(meta, "triggers", ()))}
+            unique = [field for field in meta.concrete_fields if field.unique and not field.primary_key]
+            found |= {f"{meta.db_table}.{field.column}" for field in unique}
+    return found
+
+
+def test_no_rule_of_the_database_is_without_a_test_that_breaks_it() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py"))
+    untested = {rule for rule in rules_of_the_models() if rule not in tests}
+    assert untested == set(), "add the SQL that breaks each to BREAKS, and see the database refuse"
+    assert not set(BREAKS) - rules_of_the_models(), "these are gone"
 
 
 @pytest.fixture
@@ -193,6 +227,9 @@ def _rows(make_template: Any) -> None:
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="")
     FollowUpAnalytics.objects.create(date=now().date(), template=template, channel="in_app")
     Erasure.objects.create(user=user)
+    ConsentEvent.objects.create(kind="opt_out", channel="email", door="link", user=user)
+    InboundMessage.objects.create(message_id="m", channel="sms", address_hash="", kind="stop")
+    ChannelSwitch.objects.create(channel="email")
     MachineKey.objects.create(name="caller", key_hash="h", scope="sessions:complete")
 
 
@@ -207,6 +244,7 @@ def test_the_database_itself_refuses_what_breaks_a_rule() -> None:
 
 @pytest.mark.usefixtures("_rows")
 def test_a_session_counts_its_live_follow_ups_whoever_changes_them() -> None:
+    """The work of the trigger ``follow_up_keeps_session_counts``."""
     session = Session.objects.get(follow_up_count=1)
     for status, count, sent in [("cancelled", 0, False), ("pending", 1, False), ("sent", 1, True)]:
         times = {"cancelled_at": now() if status == "cancelled" else None}
