@@ -15,7 +15,7 @@ CHECK_ENV := ENV_FILES=off SECRET_KEY=only-for-checks JWT_SECRET=only-for-checks
 COMPILE := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults lint format check lock clean install install-dev venv
+.PHONY: help run test faults mutants lint format check lock clean install install-dev venv
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ test: install-dev ## the whole test suite on real PostgreSQL and Valkey (ARGS="â
 
 faults: install-dev ## kill, freeze and restart all of it under load, and judge what became of every message (long)
 	@exec $(PY) -m tests.faults $(ARGS)
+
+mutants: install-dev ## plant each known bug in a copy of the tree, and see that the suite notices it (ARGS=quiet: some)
+	@exec $(PY) -m tests.mutants $(ARGS)
 
 lint: install-dev ## what must be clean: ruff, types, migrations, system checks
 	$(PY) -m ruff check .

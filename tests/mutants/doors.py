@@ -1,0 +1,130 @@
+"""Bugs in who is let in, and what people's wishes are worth."""
+
+from tests.mutants.mutation import Mutation
+
+MACHINE = "tests/followups/api/test_machine.py"
+USER_API = "tests/followups/api/test_follow_ups.py"
+
+DOORS = (
+    Mutation(
+        "a report needs no signature",
+        "followups/receipts/twilio.py",
+        "if is_too_large(request) or not is_signed(request):",
+        "if is_too_large(request):",
+        (f"{MACHINE}::TestTwilioReceipts",),
+    ),
+    Mutation(
+        "reports of another account are taken",
+        "followups/receipts/twilio.py",
+        'if not given or request.POST.get("AccountSid") != settings.TWILIO_ACCOUNT_SID:',
+        "if not given:",
+        (f"{MACHINE}::TestTwilioReceipts",),
+    ),
+    Mutation(
+        "the mail service's secret isn't asked for",
+        "followups/receipts/email.py",
+        "        view.run_validators(request)\n",
+        "        pass\n",
+        (f"{MACHINE}::TestEmailReceipts",),
+    ),
+    Mutation(
+        "anybody cancels anything",
+        "followups/services/withdrawing.py",
+        '**({"user": owner} if owner else {})',
+        "**{}",
+        (f"{USER_API}::test_another_users_follow_up_is_not_found",),
+    ),
+    Mutation(
+        "everybody sees everybody's follow-ups",
+        "followups/selectors/follow_ups.py",
+        "return all_follow_ups().filter(user=user)",
+        "return all_follow_ups()",
+        (f"{USER_API}::test_another_users_follow_up_is_not_found",),
+    ),
+    Mutation(
+        "anybody's session will do",
+        "followups/services/scheduling.py",
+        "if session.user_id != user.pk:",
+        "if False:",
+        (f"{USER_API}::test_someone_elses_session_is_not_found",),
+    ),
+    Mutation(
+        "being staff is permission enough",
+        "followups/api/permissions.py",
+        " and request.user.has_perm(needed))",
+        ")",
+        ("tests/followups/api/test_admin.py",),
+    ),
+    Mutation(
+        "a machine key may do anything",
+        "jyotiflow/accounts/machines.py",
+        " and request.auth.scope == scope",
+        "",
+        ("tests/jyotiflow/test_accounts.py::test_a_key_without_the_scope_is_a_403",),
+    ),
+    Mutation(
+        "a token without a valid signature signs in",
+        "jyotiflow/accounts/tokens.py",
+        'options={"require": ["exp"], ',
+        'options={"require": ["exp"], "verify_signature": False, ',
+        ("tests/jyotiflow/test_tokens.py",),
+    ),
+    Mutation(
+        "a spent refresh token works again",
+        "jyotiflow/accounts/services.py",
+        "    if not is_first:\n",
+        "    if False:\n",
+        ("tests/jyotiflow/test_tokens.py",),
+    ),
+    Mutation(
+        "a closed account signs in",
+        "jyotiflow/accounts/tokens.py",
+        "if user is None or not user.is_active:",
+        "if user is None:",
+        ("tests/jyotiflow/test_tokens.py",),
+    ),
+    Mutation(
+        "following an unsubscribe link unsubscribes",
+        "followups/web/unsubscribe.py",
+        'return self.page(request, self.wish_of(token), state="ask")',
+        "return self.post(request, token)",
+        ("tests/followups/consent/test_unsubscribing.py",),
+    ),
+    Mutation(
+        "a forged unsubscribe link works",
+        "followups/links.py",
+        'signer.unsign(token).split("-")',
+        'token.rpartition(".")[0].split("-")',
+        ("tests/followups/consent/test_unsubscribing.py",),
+    ),
+    Mutation(
+        "the word STOP is heard and forgotten",
+        "followups/services/inbound.py",
+        "if reply.kind == ReplyKind.STOP:",
+        "if False:",
+        (
+            "tests/followups/consent/test_inbound.py::test_stop_opts_out_everybody_with_the_number_on_that_channel_only",
+        ),
+    ),
+    Mutation(
+        "START takes back a bounce",
+        "followups/services/consent.py",
+        "reason__in=LIFTED_BY.get(door, ())",
+        "reason__in=SuppressionReason.values",
+        ("tests/followups/consent",),
+    ),
+    Mutation(
+        "a bounce suppresses nothing",
+        "followups/services/receipts.py",
+        '    reason = event.raw.get("_suppress")\n',
+        "    reason = None\n",
+        ("tests/followups/test_receipts.py",),
+    ),
+    Mutation(
+        "erasure leaves the phone",
+        "jyotiflow/accounts/erasure.py",
+        '        phone="",\n',
+        "",
+        ("tests/followups/test_privacy.py",),
+    ),
+)
