@@ -97,8 +97,8 @@ MONEY = (
     Mutation(
         "a client may name a price",
         "followups/api/serializers.py",
-        "if name not in self.fields\n",
-        "if False\n",
+        "if name not in self.fields]",
+        "if False]",
         ("tests/followups/first_implementation/test_money.py",),
     ),
     Mutation(

@@ -118,7 +118,7 @@ PROTOCOL = (
         "followups/services/failing.py",
         "if is_claimed_anew or follow_up.attempts.filter(number__gt=attempt.number).exists():",
         "if False:",
-        ("tests/followups/test_failing.py",),
+        ("tests/followups/test_withdrawing.py::TestNewsOfAnEarlierTry",),
     ),
     Mutation(
         "quiet hours are ignored",

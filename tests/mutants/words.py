@@ -74,6 +74,6 @@ WORDS = (
         "followups/composing.py",
         "if not is_private:",
         "if False:",
-        ("tests/followups/first_implementation/test_sending.py",),
+        ("tests/followups/test_composing.py",),
     ),
 )
