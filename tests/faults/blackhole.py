@@ -22,7 +22,7 @@ from tests.faults.verdict import judge
 from tests.faults.watch import Watch, in_doubt, unfinished
 
 CLIENTS: Final = 6
-PAUSE_SECONDS: Final = 0.15  # of a client between two requests
+PAUSE_SECONDS: Final = 0.4  # of a client between two requests
 HEALTHY_SECONDS: Final = 10.0
 LONGEST_P99_MS: Final = 300
 ALL_OUT_SECONDS: Final = 60.0

@@ -80,7 +80,8 @@ def _make_lane(
     _copy_database(fleet, origin, name)
     use_database(name)
     wish = BY_WEB.get(point)
-    orders = _orders(world, number)
+    # Where one outcome is lost first, it must be that of one that can be in doubt.
+    orders = _orders(world, number, others_later=20.0 if point in AFTER_DOUBT else 0.0)
     extra = Order(mark_of(number * MARKS + 9), world.users[0], world.dear["sms"], now() + timedelta(hours=2))
     told = book_all(orders)
     if wish == Wish.CANCEL:
@@ -126,13 +127,14 @@ def _own_redis(fleet: Fleet, number: int) -> str:
     return url
 
 
-def _orders(world: World, number: int) -> list[Order]:
+def _orders(world: World, number: int, *, others_later: float) -> list[Order]:
     """Two where nothing may be sent twice, one of which meets the fault, and two that must not mind."""
     first, second = world.users
-    places = [("sms", first), ("sms", second), ("email", first), ("in_app", second)]
+    soon, later = now(), now() + timedelta(seconds=others_later)
+    places = [("sms", first, soon), ("sms", second, soon), ("email", first, later), ("in_app", second, later)]
     return [
-        Order(mark_of(number * MARKS + place), user, world.dear[channel], now())
-        for place, (channel, user) in enumerate(places)
+        Order(mark_of(number * MARKS + place), user, world.dear[channel], at)
+        for place, (channel, user, at) in enumerate(places)
     ]
 
 
