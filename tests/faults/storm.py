@@ -89,7 +89,7 @@ def play(fleet: Fleet, options: Options) -> Verdict:
 def _messages(options: Options, *, by_smtp: bool) -> int:
     if by_smtp:
         return 150 if options.short else 1_500
-    return 700 if options.short else 10_000
+    return 400 if options.short else 10_000
 
 
 def _plan(options: Options, *, by_smtp: bool) -> Plan:
@@ -98,7 +98,7 @@ def _plan(options: Options, *, by_smtp: bool) -> Plan:
     elif by_smtp:
         kills = 6 if options.short else 40
     else:
-        kills = 24 if options.short else 200
+        kills = 16 if options.short else 200
     messages = options.messages or _messages(options, by_smtp=by_smtp)
     large = kills // 20
     return Plan(
