@@ -206,10 +206,11 @@ def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str,
         to_hash=hash_address("\n".join(to)),
         body_hash=hashlib.sha256(rendered.text.encode()).hexdigest(),
     )
-    if channel.can_be_asked:
+    if channel.can_be_asked and not channel.finds_by_text:
         lock_address(attempt.to_hash)
         if open_rivals(attempt, channel).exists():
-            # Were both in doubt, the provider's list could not tell the one from the other.
+            # Were both in doubt, the provider's list could not tell the one from the other. Where it shows
+            # texts, those it can't tell apart read the same: exchanged, their reader gets each all the same.
             until = database_now() + ONE_AT_A_TIME_WAIT
             back_to_queue(follow_up, due_at=until, code="one_at_a_time", counts=False)
             return None

@@ -78,6 +78,8 @@ class ForkServer:
                 self._process.wait(10)
             self._process.kill()
             self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.load()

@@ -254,7 +254,7 @@ def test_a_mail_that_bounced_is_refunded_once_whatever_the_order(send: Any) -> N
     ends = [end_of(follow_up) for _ in every_order(reports)]
     assert len(ends) == ORDERS
     assert {(end.status, end.failure_code, end.balance, end.movements) for end in ends} == {
-        (State.FAILED, "bounced", 100, (100, -5, 5))
+        (State.FAILED, "permanent", 100, (100, -5, 5))
     }
     assert {(end.events, end.is_suppressed, end.has_opted_out, end.read_at) for end in ends} == {
         (6, True, True, None)

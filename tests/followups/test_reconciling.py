@@ -38,13 +38,6 @@ def three(rich_user: User, make_template: Any, provider: ScriptedChannel) -> lis
     return [schedule_follow_up(user=rich_user, template_id=template.pk, scheduled_at=now()) for _ in range(3)]
 
 
-def all_at_once(provider: ScriptedChannel, run_queue: Any) -> None:
-    """Send what else would go one at a time, being alike."""
-    provider.can_be_asked = False
-    run_queue()
-    provider.can_be_asked = True
-
-
 def an_hour_passes() -> None:
     hour = timedelta(hours=1)
     for attempt in Attempt.objects.all():
@@ -55,7 +48,7 @@ def an_hour_passes() -> None:
 
 @pytest.mark.usefixtures("three")
 def test_those_never_looked_at_come_first(run_queue: Any, provider: ScriptedChannel) -> None:
-    all_at_once(provider, run_queue)
+    run_queue()
     for _ in range(2):
         an_hour_passes()
         reconcile(batch=2)
@@ -111,7 +104,7 @@ class TestSameText:
 
     @pytest.fixture(autouse=True)
     def _in_doubt(self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any) -> None:
-        all_at_once(provider, run_queue)
+        run_queue()
         assert states() == [State.IN_DOUBT] * 3
         for number, attempt in enumerate(Attempt.objects.order_by("gate_at")):
             Attempt.objects.filter(pk=attempt.pk).update(
@@ -197,7 +190,7 @@ class TestSameText:
 def test_without_texts_any_message_to_the_address_may_be_ours(
     three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
 ) -> None:
-    all_at_once(provider, run_queue)
+    run_queue()
     provider.finds_by_text = False
     for attempt, text in zip(Attempt.objects.all(), "abc", strict=True):
         Attempt.objects.filter(pk=attempt.pk).update(body_hash=text)
@@ -371,7 +364,7 @@ class TestLateAnswers:
 def test_a_provider_that_does_not_answer_is_left_alone_for_this_run(
     three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    all_at_once(provider, run_queue)
+    run_queue()
     asked: list[Any] = []
 
     def find(**fields: Any) -> Sighting:
@@ -427,29 +420,9 @@ def test_a_look_that_fails_between_two_misses_says_nothing(
 class TestOneAtATime:
     """What the provider's list could not tell apart is not under way at the same time."""
 
-    def test_the_same_text_to_the_same_address_waits(
+    def test_the_same_text_to_the_same_address_need_not_wait(
         self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
     ) -> None:
-        run_queue()
-        assert states() == [State.IN_DOUBT, State.PENDING, State.PENDING]
-        assert len(provider.taken) == 1
-        waiting = FollowUpSchedule.objects.filter(status=State.PENDING)
-        assert {(each.failure_code, each.tries) for each in waiting} == {("one_at_a_time", 0)}
-        assert all(now() < each.due_at < now() + timedelta(minutes=1) for each in waiting)
-
-    def test_another_text_or_address_does_not(
-        self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
-    ) -> None:
-        first, second, third = three
-        make_due(first)
-        FollowUpSchedule.objects.exclude(pk=first.pk).update(due_at=now() + timedelta(days=1))
-        run_queue()
-        Attempt.objects.update(body_hash="another")
-        make_due(second)
-        run_queue()
-        assert states() == [State.IN_DOUBT, State.IN_DOUBT, State.PENDING]
-        Attempt.objects.update(to_hash="elsewhere")
-        make_due(third)
         run_queue()
         assert states() == [State.IN_DOUBT] * 3
 
@@ -458,6 +431,9 @@ class TestOneAtATime:
     ) -> None:
         provider.finds_by_text = False
         run_queue()
+        waiting = FollowUpSchedule.objects.filter(status=State.PENDING)
+        assert {(each.failure_code, each.tries) for each in waiting} == {("one_at_a_time", 0)}
+        assert all(now() < each.due_at < now() + timedelta(minutes=1) for each in waiting)
         Attempt.objects.update(body_hash="another")
         make_due(*three[1:])
         run_queue()
@@ -466,6 +442,7 @@ class TestOneAtATime:
     def test_once_it_is_resolved_the_next_one_goes(
         self, three: list[FollowUpSchedule], provider: ScriptedChannel, run_queue: Any
     ) -> None:
+        provider.finds_by_text = False
         provider.script = [OutcomeUnknown("timeout")]
         run_queue()
         provider.sighting = listed(SM1=now())
