@@ -3,6 +3,7 @@ the clock of back-offs run faster.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Set
 
@@ -12,6 +13,7 @@ from tests.faults.database import change, rows
 
 BETWEEN_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 5.0  # what is left of a longer wait
+THAW_SECONDS = 5.0  # after which a frozen process has gone on with what it was in
 IDLE_SECONDS = 1.5  # in a transaction, doing nothing: shorter than the shortest time-out of a call
 
 
@@ -27,6 +29,7 @@ class Watch(threading.Thread):
         self._frozen = frozen
         self._end = threading.Event()
         self._seen: set[tuple[int, str]] = set()
+        self._last_frozen: dict[str, float] = {}
 
     def stop(self) -> None:
         """End, and wait until it has."""
@@ -50,14 +53,15 @@ class Watch(threading.Thread):
         )
         self.disturbed |= {follow_up for (follow_up,) in found}
         self.states = Counter(dict(rows("SELECT status, count(*) FROM follow_up_schedules GROUP BY status")))
-        frozen = self._frozen()
+        self._last_frozen |= dict.fromkeys(self._frozen(), time.monotonic())
         sleepers = rows(
             "SELECT pid, xact_start::text, application_name FROM pg_stat_activity"
             " WHERE state = 'idle in transaction' AND now() - state_change > make_interval(secs => %s)",
             IDLE_SECONDS,
         )
         for pid, since, name in sleepers:
-            if name not in frozen and (pid, since) not in self._seen:
+            is_thawing = time.monotonic() - self._last_frozen.get(name, -THAW_SECONDS) < THAW_SECONDS
+            if not is_thawing and (pid, since) not in self._seen:
                 self._seen.add((pid, since))
                 self.idle[name or "unnamed"] += 1
 
