@@ -27,6 +27,7 @@ from pytest_django import Settings
 
 from credits.exceptions import InsufficientCredits
 from credits.services import adjust, grant
+from followups import doubts as doubts_module
 from followups.channels import get_channel
 from followups.channels.base import Message
 from followups.choices import OPEN_ATTEMPT_STATES, Origin, ReceiptKind, State
@@ -73,7 +74,8 @@ TIMED = (FollowUpSchedule, Attempt, ProviderEvent, IdempotentAnswer, RecipientPr
 
 rows = st.integers(0, 1)
 endings = st.sampled_from(Ending)
-waits = st.sampled_from([0, 61, 61, 310])  # seconds: too soon, from one look to the next, the settle delay
+waits = st.sampled_from([0, 61, 310, 310])  # seconds: too soon, from one look to the next, the settle delay
+looks = st.sampled_from([Answer.TRUTH, Answer.TRUTH, Answer.LAGS, *Answer])
 doubts = st.sampled_from([Ending.TAKEN_SILENTLY, Ending.TAKEN_LATE, Ending.LOST])
 PEOPLE = (
     *(
@@ -159,9 +161,11 @@ class Life(RuleBasedStateMachine):
         assert first[:2] == (request, given)
         return multiple()
 
-    @initialize(target=follow_ups, template=st.sampled_from([0, 0, 1, 2]))
-    def begin_with_one_that_is_due(self, template: int) -> Any:
-        return self.schedule(who=0, template=template, hours=0, of_session=True, key=None)
+    @initialize(target=follow_ups, template=st.sampled_from([0, 0, 1, 2]), doubt=doubts, dies=st.booleans())
+    def begin_with_one_in_doubt(self, template: int, doubt: Ending, dies: bool) -> Any:
+        booked = self.schedule(who=0, template=template, hours=0, of_session=True, key=None)
+        self.send_all_due(doubt, later=0, dies=dies)
+        return booked
 
     @rule(target=follow_ups, who=rows)
     def plan(self, who: int) -> Any:
@@ -209,13 +213,16 @@ class Life(RuleBasedStateMachine):
     def settle(self, answer: tuple[UUID, Outcome]) -> None:
         settle(attempt_id=answer[0], outcome=answer[1])
 
-    @rule(ending=st.one_of(doubts, endings), later=waits)
-    def send_all_due(self, ending: Ending, later: int) -> None:
+    @rule(ending=st.one_of(doubts, endings), later=waits, dies=st.sampled_from([False, False, True]))
+    def send_all_due(self, ending: Ending, later: int, dies: bool = False) -> None:
+        """All of it at once, but for a worker that dies with the answer in its hands."""
         self.time_passes(later)
         for claim in claim_due(limit=10):
             mine = self.start(claim)
             if isinstance(mine, tuple):
-                self.settle(self.call(mine, ending))
+                answer = self.call(mine, ending)
+                if not dies:
+                    self.settle(answer)
 
     # --- What comes back -----------------------------------------------------------------------------------
 
@@ -267,12 +274,15 @@ class Life(RuleBasedStateMachine):
         cancel_overdue()
         apply_waiting_receipts()
 
-    @rule(answer=st.sampled_from(Answer), later=waits)
-    def reconcile(self, answer: Answer, later: int) -> None:
+    @rule(answers=st.lists(looks, min_size=1, max_size=2), later=waits)
+    def reconcile(self, answers: list[Answer], later: int) -> None:
+        """One look, or two a minute apart."""
         self.time_passes(later)
-        for channel in self.providers():
-            channel.answer = answer
-        reconcile()
+        for number, answer in enumerate(answers):
+            self.time_passes(61 * number)
+            for channel in self.providers():
+                channel.answer = answer
+            reconcile()
 
     # --- What people do ------------------------------------------------------------------------------------
 
@@ -360,7 +370,7 @@ class Life(RuleBasedStateMachine):
         self.forgive()
         for _ in range(6):
             self.beat(6 * 3600)
-            self.reconcile(Answer.TRUTH, 0)
+            self.reconcile([Answer.TRUTH], 0)
             self.send_all_due(Ending.TAKEN, 0)
             self.every_rule_holds()
         self.no_message_is_taken_more_often_than_promised()
@@ -398,4 +408,39 @@ def _world(db: None, settings: Settings, make_template: Any) -> None:
 @pytest.mark.usefixtures("_world")
 def test_no_order_of_events_loses_a_message_or_a_credit() -> None:
     assert set(django_settings.FOLLOWUP_CHANNELS) == set(CHANNELS)
-    run_state_machine_as_test(Life, settings=hypothesis_settings(max_examples=25, stateful_step_count=40))
+    run_state_machine_as_test(Life, settings=hypothesis_settings(max_examples=60, stateful_step_count=40))
+
+
+@pytest.mark.usefixtures("_world")
+@pytest.mark.parametrize("is_spoilt", [False, True])
+@pytest.mark.parametrize(
+    ("doubt", "answers", "later", "spoilt"),
+    [
+        (Ending.TAKEN_SILENTLY, [Answer.LAGS], 310, "LOOKS"),
+        (Ending.TAKEN_LATE, [Answer.TRUTH, Answer.TRUTH], 61, "FOLLOWUP_SETTLE_DELAY_SECONDS"),
+    ],
+)
+def test_a_life_with_too_little_proof_is_noticed(
+    doubt: Ending,
+    answers: list[Answer],
+    later: int,
+    spoilt: str,
+    is_spoilt: bool,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if is_spoilt and spoilt == "LOOKS":
+        monkeypatch.setattr(doubts_module, "LOOKS", 1)
+    elif is_spoilt:
+        settings.FOLLOWUP_SETTLE_DELAY_SECONDS = 0
+    life = Life()
+    life.begin_with_one_in_doubt(template=0, doubt=doubt, dies=False)
+    life.reconcile(answers, later)
+    life.send_all_due(Ending.TAKEN, later=61)
+    life.time_passes(310)
+    if is_spoilt:
+        with pytest.raises(AssertionError, match="askable"):
+            life.no_message_is_taken_more_often_than_promised()
+    else:
+        life.no_message_is_taken_more_often_than_promised()
+        life.nothing_is_left_behind()
