@@ -38,7 +38,6 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "dead-provider": Scenario(
         "tests.faults.dead_provider",
         environment={"FOLLOWUP_SETTLE_DELAY_SECONDS": "10", "FOLLOWUP_LOOK_INTERVAL_SECONDS": "10"},
-        is_short=True,
     ),
     "storm": Scenario("tests.faults.storm", is_short=True),
     "storm-smtp": Scenario("tests.faults.storm", email="smtp"),
