@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,11 +12,13 @@ from tests.faults.fleet import Fleet, running_fleet
 
 
 def is_there(pid: int) -> bool:
+    """Whether it runs; one that ended and waits for init to notice doesn't."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return True
+    return state != "Z"
 
 
 def wait_until_ended(fleet: Fleet, name: str) -> None:
@@ -52,5 +55,8 @@ def test_a_fleet_outlives_kills_and_restarts_and_leaves_nothing_behind() -> None
         fleet.wait_until_ready()
         pids = [member.pid for member in fleet.members.values()]
         assert all(is_there(pid) for pid in pids)
+    deadline = time.monotonic() + 20  # a killed process is gone once the kernel has seen to it
+    while any(is_there(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert not any(is_there(pid) for pid in pids)
     assert not fleet.home.exists()
