@@ -14,7 +14,7 @@ from tests.faults.database import change, rows
 BETWEEN_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 5.0  # what is left of a longer wait
 THAW_SECONDS = 5.0  # after which a frozen process has gone on with what it was in
-IDLE_SECONDS = 1.5  # in a transaction, doing nothing: shorter than the shortest time-out of a call
+IDLE_SECONDS = 1.9  # in a transaction, doing nothing: shorter than the shortest time-out of a call
 
 
 class Watch(threading.Thread):
