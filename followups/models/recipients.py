@@ -1,6 +1,7 @@
 """What people want and where they can be reached: preferences, suppressions, devices, the in-app inbox."""
 
 import uuid
+from datetime import time
 
 from django.conf import settings
 from django.db import models
@@ -35,6 +36,13 @@ class RecipientPreference(models.Model):
 
     def __str__(self) -> str:
         return f"preferences of user {self.user_id}"
+
+    @property
+    def quiet_hours(self) -> tuple[time, time] | None:
+        """One's own quiet hours, from and until, in local time; ``None`` without any."""
+        if self.quiet_start is None or self.quiet_end is None:
+            return None
+        return self.quiet_start, self.quiet_end
 
 
 class Suppression(models.Model):

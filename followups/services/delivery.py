@@ -34,6 +34,7 @@ from followups.services.settling import (
     back_to_queue,
     database_now,
     key_has_lapsed,
+    let_connection_go,
     lock_address,
     open_rivals,
     settle,
@@ -158,11 +159,6 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
     reach = reachability(user=follow_up.user, channel=follow_up.channel)
     intent = intent_of(follow_up, reach, moment)
     preference = reach.preference
-    own_quiet = (
-        (preference.quiet_start, preference.quiet_end)
-        if preference.quiet_start is not None and preference.quiet_end is not None
-        else None
-    )
     decision = verdict(
         Facts(
             now=moment,
@@ -171,7 +167,7 @@ def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
             origin=Origin(follow_up.origin),
             zone=follow_up.user.zone,
             default_quiet=effective_settings().quiet_hours,
-            own_quiet=own_quiet,
+            own_quiet=preference.quiet_hours,
             paused_until=preference.paused_until,
             channel_is_paused=is_paused(follow_up.channel),
             user_is_active=follow_up.user.is_active,
@@ -240,8 +236,7 @@ def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str,
 
 def call(channel: Channel, message: Message) -> Outcome:
     """Call the provider; whatever a channel raises beyond its four words counts as an unknown outcome."""
-    if not connection.in_atomic_block:
-        connection.close()  # back to the pool: a slow provider must not hold the database's connections
+    let_connection_go()
     try:
         return channel.send(message)
     except (NotProcessed, Rejected, Misconfigured, OutcomeUnknown) as outcome:

@@ -61,10 +61,9 @@ def _quiet_hours(rule: Rule, follow_up: FollowUpSchedule) -> list[tuple[time, ti
     """The hours in which a carrier takes nothing, as far as we know them: the default ones, and one's own."""
     if rule.word != ErrorWord.WINDOW:
         return []  # the gate looks at quiet hours as at any other time
-    preference = preference_of(follow_up.user)
-    own = preference.quiet_start, preference.quiet_end
+    own = preference_of(follow_up.user).quiet_hours
     default = effective_settings().quiet_hours
-    return [default] if own[0] is None or own[1] is None else [default, (own[0], own[1])]
+    return [default] if own is None else [default, own]
 
 
 def _send_anew(follow_up: FollowUpSchedule, *, due_at: datetime, code: str) -> None:

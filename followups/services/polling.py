@@ -7,14 +7,13 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import connection
 from django.db.models import F, Q
 
 from followups.channels import get_channel
 from followups.choices import AttemptState, ReceiptKind, State
 from followups.models import Attempt
 from followups.services.receipts import receipt_of, record_receipt
-from followups.services.settling import database_now
+from followups.services.settling import database_now, let_connection_go
 
 log = structlog.get_logger(__name__)
 
@@ -72,8 +71,7 @@ def _silent(batch: int) -> list[Attempt]:
 
 
 def _ask(attempt: Attempt) -> bool:
-    if not connection.in_atomic_block:
-        connection.close()  # back to the pool: a slow provider must not hold the database's connections
+    let_connection_go()
     report = get_channel(attempt.follow_up.channel).fetch(attempt.provider_message_id)
     Attempt.objects.filter(pk=attempt.pk).update(checked_at=database_now())
     if report is None or report.kind in NO_NEWS:

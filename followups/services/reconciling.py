@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
 from followups.addresses import hash_address
@@ -24,6 +24,7 @@ from followups.services.settling import (
     accept,
     database_now,
     finish,
+    let_connection_go,
     lock_address,
     lock_attempt,
     may_repeat,
@@ -83,8 +84,7 @@ def _look(attempt: Attempt, failed: Counter[str]) -> bool:
     sighting = CANNOT_TELL
     to = channel.addresses(attempt.follow_up.user) if channel and channel.can_be_asked else ()
     if channel and to and hash_address("\n".join(to)) == attempt.to_hash:  # a changed one would mislead
-        if not connection.in_atomic_block:
-            connection.close()  # back to the pool: a slow provider must not hold the database's connections
+        let_connection_go()
         try:
             sighting = _find(channel, to, attempt)
             failed[attempt.follow_up.channel] = 0

@@ -37,6 +37,12 @@ def database_now() -> datetime:
     return moment.astimezone(UTC)
 
 
+def let_connection_go() -> None:
+    """Back to the pool before a provider is called: a slow one must not hold the database's connections."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 @transaction.atomic
 def settle(*, attempt_id: UUID, outcome: Outcome) -> None:
     """Write down how an attempt ended. One that was settled before, by a receipt say, stays as it is.
