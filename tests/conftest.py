@@ -30,6 +30,14 @@ def pytest_configure() -> None:
     hypothesis_settings.load_profile("suite")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """A test that leaves a transaction open fails itself, not whichever comes next."""
+    yield
+    if connection.in_atomic_block:
+        pytest.fail("It left a transaction open.")
+
+
 @pytest.fixture(autouse=True)
 def _default_settings(request: pytest.FixtureRequest) -> None:
     """The settings table as every installation has it."""

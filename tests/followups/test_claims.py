@@ -65,8 +65,8 @@ def test_who_claims_waits_for_nobody_and_gets_nobodys_rows(book: Any) -> None:
         book()
 
     def impatient() -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = '5s'")
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '5s'")
             return claim_due(limit=10)
 
     with transaction.atomic():
