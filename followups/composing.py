@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 
 from followups.addresses import hash_address
 from followups.links import preferences_url, unsubscribe_url
-from followups.models import FollowUpSchedule, TemplateVersion
+from followups.models import FollowUpSchedule, TemplateText
 from followups.rendering import (
     MAX_SUMMARY_LENGTH,
     PRIVATE_VARIABLES,
@@ -91,14 +91,14 @@ def values_for(
 
 def render_version(
     *,
-    version: TemplateVersion,
+    version: TemplateText,
     channel: str,
     language: str,
     values: Mapping[str, str],
     user_id: int,
     address: str,
 ) -> Rendered:
-    """Render one version in one language for one channel; ``address`` is the one an email goes to."""
+    """Render one text in one language for one channel; ``address`` is the one an email goes to."""
     is_tamil = language == Language.TAMIL
     subject_text = version.tamil_subject if is_tamil and version.tamil_subject else version.subject
     content = version.tamil_content if is_tamil else version.content

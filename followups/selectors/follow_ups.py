@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from followups.channels import get_channel
-from followups.choices import PUBLIC_STATUS_BY_STATE, STATES_BY_PUBLIC_STATUS, Origin, PublicStatus
+from followups.choices import PUBLIC_STATUS_BY_STATE, STATES_BY_PUBLIC_STATUS, PublicStatus
 from followups.composing import render_message
 from followups.exceptions import FollowUpNotFound, SessionNotFound
-from followups.models import FollowUpSchedule, FollowUpTemplate
+from followups.models import FollowUpSchedule, FollowUpTemplate, SessionPlan
 from jyotiflow.accounts.models import User
 from sessions_app.models import Session
 
@@ -50,9 +50,11 @@ def with_status(follow_ups: QuerySet[FollowUpSchedule], status: str) -> QuerySet
 
 
 def planned_for(session: Session) -> list[FollowUpSchedule]:
-    """The automatic follow-ups of a session, in order of their time."""
-    automatic = FollowUpSchedule.objects.filter(session=session, origin=Origin.AUTOMATIC)
-    return list(automatic.select_related("template").order_by("scheduled_at", "id"))
+    """The follow-ups a session's plan booked, in order of their time."""
+    plan = SessionPlan.objects.filter(session=session).first()
+    booked = [decision["follow_up"] for decision in plan.decisions if "follow_up" in decision] if plan else []
+    planned = FollowUpSchedule.objects.filter(pk__in=booked).select_related("template")
+    return list(planned.order_by("scheduled_at", "id"))
 
 
 def current_templates() -> QuerySet[FollowUpTemplate]:

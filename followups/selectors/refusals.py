@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings as django_settings
 from django.utils.timezone import now
@@ -13,7 +14,7 @@ from followups.channels import get_channel
 from followups.channels.base import Intent
 from followups.choices import LIVE_STATES, Origin
 from followups.exceptions import LimitReached, Unreachable
-from followups.models import FollowUpSchedule, FollowUpTemplate
+from followups.models import FollowUpSchedule, FollowUpTemplate, TemplateText
 from followups.selectors.recipients import Reachability, reachability
 from followups.selectors.settings import EffectiveSettings
 from followups.timing import ClosedHours, conflicts
@@ -61,7 +62,14 @@ def examine(order: Order, settings: EffectiveSettings) -> Findings:
     if order.template.channel not in django_settings.FOLLOWUP_CHANNELS:
         return Findings([_channel_gone()], Language.ENGLISH, price)
     reach = reachability(user=order.user, channel=order.template.channel)
-    language, objection = _language(order, reach)
+    language, objection = language_for(
+        user=order.user,
+        channel=order.template.channel,
+        version=order.template,
+        template_type=order.template.template_type,
+        moment=order.scheduled_at,
+        reach=reach,
+    )
     refusals: list[DomainError] = []
     # Read under the user's lock: a person who is erased at this moment is seen, or sees this booking.
     if not User.objects.filter(pk=order.user.pk, is_active=True).exists():
@@ -84,7 +92,7 @@ def limits_on(order: Order, settings: EffectiveSettings) -> list[DomainError]:
         message = f"A session can have {settings.max_followups_per_session} follow-ups at most."
         found.append(LimitReached(message, code="max_followups_per_session"))
     if order.origin == Origin.MANUAL:
-        return found + _wanted_time(order, settings)
+        return found + limits_on_time(user=order.user, wanted=order.scheduled_at, settings=settings)
     if _was_just_sent(order, settings):
         message = "You have just received this message for this session."
         found.append(LimitReached(message, code="min_interval"))
@@ -114,15 +122,15 @@ def intent_of(follow_up: FollowUpSchedule, reach: Reachability, moment: datetime
     )
 
 
-def refusals_of(follow_up: FollowUpSchedule) -> list[DomainError]:
-    """Every reason why a booked follow-up would fail if it went out now."""
+def refusals_of(follow_up: FollowUpSchedule, moment: datetime | None = None) -> list[DomainError]:
+    """Every reason why a booked follow-up would fail if it went out at ``moment``, or now."""
     if follow_up.channel not in django_settings.FOLLOWUP_CHANNELS:
         return [_channel_gone()]
     reach = reachability(user=follow_up.user, channel=follow_up.channel)
     refusals: list[DomainError] = [*reach.refusals]
     if not follow_up.user.is_active:
         refusals.insert(0, _unreachable("user_inactive", "This account is closed."))
-    objection = get_channel(follow_up.channel).objection(intent_of(follow_up, reach, now()))
+    objection = get_channel(follow_up.channel).objection(intent_of(follow_up, reach, moment or now()))
     return [*refusals, objection] if objection else refusals
 
 
@@ -133,28 +141,38 @@ def price_of(template: FollowUpTemplate, settings: EffectiveSettings) -> int:
     return settings.default_credits_cost if template.credits_cost is None else template.credits_cost
 
 
-def live_times(user: User, start: datetime, end: datetime) -> list[datetime]:
+def live_times(
+    user: User, start: datetime, end: datetime, *, apart_from: UUID | None = None
+) -> list[datetime]:
     """The times of the user's live follow-ups in a span."""
     live = FollowUpSchedule.objects.filter(
         user=user, scheduled_at__range=(start, end), status__in=LIVE_STATES
     )
-    return list(live.values_list("scheduled_at", flat=True))
+    others = live.exclude(pk=apart_from) if apart_from else live
+    return list(others.values_list("scheduled_at", flat=True))
 
 
-def _language(order: Order, reach: Reachability) -> tuple[Language, Unreachable | None]:
+def language_for(
+    *,
+    user: User,
+    channel: str,
+    version: TemplateText,
+    template_type: str,
+    moment: datetime,
+    reach: Reachability,
+) -> tuple[Language, Unreachable | None]:
     """The reader's language where the message may go out in it, else English; and what forbids both."""
-    template = order.template
     written = [Language.ENGLISH]
-    if order.user.preferred_language == Language.TAMIL and template.tamil_content.strip():
+    if user.preferred_language == Language.TAMIL and version.tamil_content.strip():
         written.insert(0, Language.TAMIL)
     objections = [
-        get_channel(template.channel).objection(
+        get_channel(channel).objection(
             Intent(
-                version=template,
-                template_type=template.template_type,
+                version=version,
+                template_type=template_type,
                 language=language,
                 to=next(iter(reach.addresses or reach.known), ""),
-                moment=order.scheduled_at,
+                moment=moment,
                 last_inbound_at=reach.last_inbound_at,
             )
         )
@@ -166,16 +184,25 @@ def _language(order: Order, reach: Reachability) -> tuple[Language, Unreachable 
     return written[0], objections[0]
 
 
-def _wanted_time(order: Order, settings: EffectiveSettings) -> list[DomainError]:
-    wanted, moment = order.scheduled_at, now()
+def limits_on_time(
+    *,
+    user: User,
+    wanted: datetime,
+    settings: EffectiveSettings,
+    moving: UUID | None = None,
+    has_interval: bool = True,
+) -> list[DomainError]:
+    """The limits on a time somebody names; ``moving`` is the follow-up whose new time it would be."""
+    moment = now()
     if wanted < moment - CLOCK_DIFFERENCE:
         return [InvalidInput.field("scheduled_at", "Choose a time in the future.", code="past_time")]
     found: list[DomainError] = []
     if wanted > moment + timedelta(days=settings.max_interval_days):
         message = f"Choose a time within {settings.max_interval_days} days."
         found.append(LimitReached(message, code="max_interval_days", errors={"scheduled_at": [message]}))
-    interval = settings.min_interval
-    if conflicts(wanted, live_times(order.user, wanted - interval, wanted + interval), interval):
+    interval = settings.min_interval if has_interval else timedelta()
+    others = live_times(user, wanted - interval, wanted + interval, apart_from=moving)
+    if conflicts(wanted, others, interval):
         message = f"Leave at least {settings.min_interval_hours} hours between two follow-ups."
         found.append(LimitReached(message, code="min_interval", errors={"scheduled_at": [message]}))
     return found

@@ -142,11 +142,14 @@ def forget_device(*, user: User, token: str) -> bool:
     return bool(Device.objects.filter(user=user, token=token).delete()[0])
 
 
-def _locked_preference(user: User) -> RecipientPreference | None:
-    if Erasure.objects.filter(user=user).exists():
-        return None
+def lock_preference(user: User) -> RecipientPreference:
+    """Lock the user's wishes until the transaction ends, making a row of none if there is none."""
     RecipientPreference.objects.get_or_create(user=user)
     return RecipientPreference.objects.select_for_update().get(user=user)
+
+
+def _locked_preference(user: User) -> RecipientPreference | None:
+    return None if Erasure.objects.filter(user=user).exists() else lock_preference(user)
 
 
 def _record(

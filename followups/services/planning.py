@@ -10,8 +10,9 @@ from django.utils.timezone import now
 from credits.services import lock_account
 from followups.choices import Origin
 from followups.models import FollowUpSchedule, FollowUpTemplate, SessionPlan
+from followups.selectors.ordering import pick_time, serves
 from followups.selectors.settings import EffectiveSettings, effective_settings
-from followups.services.scheduling import book, pick_time, serves
+from followups.services.scheduling import book
 from jyotiflow.exceptions import DomainError
 from sessions_app.models import Session
 from sessions_app.services import lock_session

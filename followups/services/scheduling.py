@@ -6,29 +6,26 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from django.conf import settings as django_settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from credits.services import charge, lock_account
 from followups.choices import Origin, TemplateType
-from followups.exceptions import LimitReached, SessionNotFound, TemplateNotFound
+from followups.exceptions import SessionNotFound, TemplateNotFound
 from followups.models import FollowUpSchedule, FollowUpTemplate
-from followups.rendering import MAX_VALUE_LENGTH, STANDARD_VARIABLES, is_storable
-from followups.selectors.refusals import (
-    CLOCK_DIFFERENCE,
-    Order,
-    closed_hours_of,
-    examine,
-    limits_on,
-    live_times,
+from followups.selectors.ordering import (
+    check_custom_variables,
+    lawful,
+    moment_of,
+    serves,
+    template_on_sale,
+    templates_on_sale,
 )
+from followups.selectors.refusals import Order, examine, limits_on
 from followups.selectors.settings import EffectiveSettings, effective_settings
 from followups.services.templates import pin_version
-from followups.timing import first_free
 from jyotiflow.accounts.models import User
-from jyotiflow.exceptions import Conflict, DomainError, InvalidInput, NotFound
+from jyotiflow.exceptions import Conflict, DomainError, NotFound
 from jyotiflow.failpoints import failpoint
 from sessions_app.models import Session
 from sessions_app.services import lock_session
@@ -51,25 +48,12 @@ def schedule_follow_up(
     Raises ``TemplateNotFound``, ``SessionNotFound``, ``InvalidInput``, ``LimitReached``, ``Unreachable`` or
     ``InsufficientCredits``; nothing is stored or charged then.
     """
-    template = _active_templates().filter(pk=template_id).first()
-    if template is None:
-        raise TemplateNotFound()
-    if channel is not None and channel != template.channel:
-        raise InvalidInput.field("channel", f"This template goes out by {template.channel}.")
+    template = template_on_sale(template_id, channel=channel)
     session = _lock_own_session(user, session_id) if session_id is not None else None
-    variables = _check_custom_variables(template, custom_variables or {})
+    variables = check_custom_variables(template, custom_variables or {})
     settings = effective_settings()
     lock_account(user=user)  # the user's lock: limits are looked at one request at a time
-    moment = now()
-    if scheduled_at is None:
-        scheduled_at = pick_time(
-            user=user,
-            template=template,
-            earliest=moment + timedelta(hours=template.delay_hours),
-            settings=settings,
-        )
-    elif scheduled_at >= moment - CLOCK_DIFFERENCE:  # an earlier time is refused below
-        scheduled_at = _lawful(user, template, max(scheduled_at, moment))
+    scheduled_at = moment_of(user=user, template=template, wanted=scheduled_at, settings=settings)
     _refuse(limits_on(Order(user, template, scheduled_at, Origin.MANUAL, session), settings))
     return book(
         user=user,
@@ -95,7 +79,7 @@ def send_now(*, user: User, session_id: str, channel: str) -> FollowUpSchedule:
     template = next(
         (
             template
-            for template in _active_templates()
+            for template in templates_on_sale()
             .filter(channel=channel, template_type=TemplateType.SESSION_FOLLOWUP)
             .order_by("created_at", "pk")
             if serves(template, session.service_type)
@@ -106,7 +90,7 @@ def send_now(*, user: User, session_id: str, channel: str) -> FollowUpSchedule:
         raise TemplateNotFound("There is no session follow-up on this channel.")
     settings = effective_settings()
     lock_account(user=user)
-    moment = _lawful(user, template, now())
+    moment = lawful(user, template, now())
     _refuse(limits_on(Order(user, template, moment, Origin.INSTANT, session), settings))
     return book(
         user=user,
@@ -116,28 +100,6 @@ def send_now(*, user: User, session_id: str, channel: str) -> FollowUpSchedule:
         origin=Origin.INSTANT,
         settings=settings,
     )
-
-
-def pick_time(
-    *, user: User, template: FollowUpTemplate, earliest: datetime, settings: EffectiveSettings
-) -> datetime:
-    """The first time from ``earliest`` on that suits the template, the user's day and their other follow-ups.
-
-    Raises ``LimitReached`` when there is none within the horizon.
-    """
-    horizon = now() + timedelta(days=settings.max_interval_days)
-    moment = first_free(
-        earliest=earliest,
-        zone=user.zone,
-        wall=template.local_time,
-        quiet=settings.quiet_hours,
-        taken=live_times(user, earliest - settings.min_interval, horizon + settings.min_interval),
-        interval=settings.min_interval,
-        closed=closed_hours_of(user=user, template=template),
-    )
-    if moment is None or moment > horizon:
-        raise LimitReached("There is no free time for it within the days ahead.", code="max_interval_days")
-    return moment
 
 
 def book(
@@ -183,24 +145,9 @@ def book(
     return follow_up
 
 
-def serves(template: FollowUpTemplate, service_type: str) -> bool:
-    """Whether a template is for this service type."""
-    return not template.service_types or service_type in template.service_types
-
-
 def _refuse(found: Sequence[DomainError]) -> None:
     if found:
         raise found[0]
-
-
-def _lawful(user: User, template: FollowUpTemplate, moment: datetime) -> datetime:
-    """The moment, or the first after it at which the law lets the message go out."""
-    closed = closed_hours_of(user=user, template=template)
-    return closed.end_after(moment) if closed else moment
-
-
-def _active_templates() -> QuerySet[FollowUpTemplate]:
-    return FollowUpTemplate.objects.filter(is_active=True, channel__in=django_settings.FOLLOWUP_CHANNELS)
 
 
 def _lock_own_session(user: User, session_id: str) -> Session:
@@ -211,20 +158,3 @@ def _lock_own_session(user: User, session_id: str) -> Session:
     if session.user_id != user.pk:
         raise SessionNotFound()
     return session
-
-
-def _check_custom_variables(template: FollowUpTemplate, values: Mapping[str, object]) -> dict[str, str]:
-    known = [name for name in template.variables if name not in STANDARD_VARIABLES]
-    problems: list[str] = []
-    for name, value in values.items():
-        if name not in known:
-            problems.append(
-                f"{name[:50]} is not a variable of this template; it takes: {', '.join(known) or 'none'}."
-            )
-        elif isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            problems.append(f"{name} must be a text or a number.")
-        elif len(str(value)) > MAX_VALUE_LENGTH or not is_storable(str(value)):
-            problems.append(f"{name} must be plain text of at most {MAX_VALUE_LENGTH} characters.")
-    if problems:
-        raise InvalidInput(problems[0], errors={"custom_variables": problems})
-    return {name: str(value) for name, value in values.items()}

@@ -31,20 +31,26 @@ def validate_time_zone(value: str) -> None:
         raise ValidationError(_("Use an IANA time zone name such as Asia/Kolkata."), code="time_zone")
 
 
+def e164(text: str) -> str:
+    """A number as people write it, with spaces or dashes, in E.164 form; what is no number as it is."""
+    number = _parsed(text)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if number else text
+
+
 def validate_phone(value: str) -> None:
     """Refuse anything but a possible, valid number in E.164 form such as ``+919876543210``."""
-    try:
-        number = phonenumbers.parse(value)
-    except phonenumbers.NumberParseException:
-        number = None
-    if (
-        number is None
-        or not phonenumbers.is_valid_number(number)
-        or phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) != value
-    ):
+    number = _parsed(value)
+    if number is None or not phonenumbers.is_valid_number(number) or e164(value) != value:
         raise ValidationError(
             _("Use the international form with + and the country code, such as +919876543210."), code="phone"
         )
+
+
+def _parsed(text: str) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return None
 
 
 class UserManager(BaseUserManager["User"]):

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
-from jyotiflow.accounts.models import MachineKey, User
+from jyotiflow.accounts.models import MachineKey, User, e164
 from jyotiflow.accounts.tokens import ISSUER, REFRESH, TokenPair, issue_pair, read_claims, user_of
-from jyotiflow.exceptions import Conflict, NotSignedIn
+from jyotiflow.exceptions import Conflict, InvalidInput, NotSignedIn
 
 # What each group may do, as "app.codename". Names only: this floor knows nothing of the apps above it.
 STAFF_GROUPS: Mapping[str, Sequence[str]] = {
@@ -127,6 +128,25 @@ def refresh(*, refresh_token: str) -> TokenPair:
     if not is_first:
         raise _spent()
     return issue_pair(user)
+
+
+def update_profile(*, user: User, changes: Mapping[str, str]) -> User:
+    """Change how a person is addressed: ``preferred_language``, ``timezone``, ``phone``; answers them locked.
+
+    A phone is stored in E.164 form; empty takes it away. Must run in a transaction. Raises ``InvalidInput``
+    naming each bad field, ``NotSignedIn`` for an account that was closed meanwhile.
+    """
+    person = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
+    if person is None:
+        raise NotSignedIn
+    for name, value in changes.items():
+        setattr(person, name, e164(value) if name == "phone" else value)
+    try:
+        person.clean_fields(exclude={field.name for field in User._meta.fields} - changes.keys())
+    except ValidationError as error:
+        raise InvalidInput("These wishes can't be kept as they are.", errors=error.message_dict) from None
+    person.save(update_fields=list(changes))
+    return person
 
 
 def create_machine_key(*, name: str, scope: str) -> tuple[MachineKey, str]:
