@@ -2,6 +2,7 @@
 #   PYTHON=python3.12 make run    another Python (3.11 or newer)
 #   PORT=9000 make run            another web port
 #   make test ARGS="-k ledger"    a part of the suite
+#   make bench ONLY=send ROUNDS=3 a part of the benchmark
 #   make faults ARGS=--short      a few minutes of them; ARGS="--only storm --messages 2000 --kills 40 --seed 7"
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ CHECK_ENV := ENV_FILES=off SECRET_KEY=only-for-checks JWT_SECRET=only-for-checks
 COMPILE := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults mutants lint format check lock clean install install-dev venv
+.PHONY: help run test faults bench mutants lint format check lock clean install install-dev venv
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,6 +29,9 @@ test: install-dev ## the whole test suite on real PostgreSQL and Valkey (ARGS="â
 
 faults: install-dev ## kill, freeze and restart all of it under load, and judge what became of every message (long)
 	@exec $(PY) -m tests.faults $(ARGS)
+
+bench: install-dev ## what the product costs beside its peers, on servers of its own (ONLY=send,claim ROUNDS=5; long)
+	@exec $(PY) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 mutants: install-dev ## plant each known bug in a copy of the tree, and see that the suite notices it (ARGS=quiet: some)
 	@exec $(PY) -m tests.mutants $(ARGS)
