@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils.timezone import now
 
 from benchmarks.parts import Invalid
@@ -15,9 +15,10 @@ from benchmarks.setup import Ours
 from benchmarks.stage import Stage
 from benchmarks.workers import Workers
 from celery_app import app
-from credits.services import grant
+from credits.services import grant, lock_account
 from followups.choices import Origin
 from followups.models import FollowUpSchedule, FollowUpTemplate
+from followups.selectors.refusals import Order
 from followups.selectors.settings import effective_settings
 from followups.services.scheduling import book
 from followups.services.settings import update_settings
@@ -61,14 +62,11 @@ class World:
         session = Session.objects.create(user=self.user, service_type="life_guidance", question="Should I?")
         self.session = complete_session(session_id=session.pk, guidance_summary=_SUMMARY)
         self._copy_readers(readers)
-        follow_up = book(
-            user=self.user,
-            template=self.template,
-            session=self.session,
-            scheduled_at=now() - timedelta(minutes=1),
-            origin=Origin.INSTANT,
-            settings=effective_settings(),
-        )
+        moment = now() - timedelta(minutes=1)
+        order = Order(self.user, self.template, moment, Origin.INSTANT, self.session)
+        with transaction.atomic():
+            account = lock_account(user=self.user)
+            follow_up = book(order, effective_settings(), account=account)
         self._follow_up = row_of("follow_up_schedules", follow_up.pk)
 
     def _copy_readers(self, count: int) -> None:

@@ -1,7 +1,10 @@
 """Writes to the ledger. Every movement takes an idempotency key: a repeat moves nothing."""
 
-from django.db import transaction
-from django.db.models import F
+import uuid
+from typing import Final
+
+from django.db import connection, transaction
+from django.utils.timezone import now
 
 from credits.exceptions import InsufficientCredits
 from credits.models import CreditAccount, CreditEntry
@@ -12,12 +15,30 @@ from jyotiflow.exceptions import Conflict, InvalidInput, NotFound
 BY_HAND = (CreditEntry.Kind.GRANT, CreditEntry.Kind.ADJUSTMENT)
 MAX_AMOUNT = 1_000_000  # credits in one movement: a typing error must not fill the column
 
+# The balance and the entry that proves it, in one round trip. It looks for the key in what is committed when
+# it begins, so the account must be locked by then.
+_RECORD: Final = """
+    WITH moved AS (
+        UPDATE credit_accounts SET balance = balance + %(amount)s
+         WHERE id = %(account)s AND balance + %(amount)s >= 0
+           AND NOT EXISTS (SELECT FROM credit_entries WHERE idempotency_key = %(key)s)
+     RETURNING id
+    )
+    INSERT INTO credit_entries
+           (id, account_id, kind, amount, idempotency_key, refunded_entry_id, reason, actor_id, created_at)
+    SELECT %(id)s, id, %(kind)s, %(amount)s, %(key)s, %(refunded)s, %(reason)s, %(actor)s, %(at)s FROM moved
+"""
+
 
 def lock_account(*, user: User) -> CreditAccount:
     """Lock the user's account until the transaction ends, opening it if there is none."""
-    # By id: `user=user` would leave the unsaved account on the user as its `credit_account`.
-    CreditAccount.objects.bulk_create([CreditAccount(user_id=user.pk)], ignore_conflicts=True)
-    return CreditAccount.objects.select_for_update().get(user=user)
+    locked = CreditAccount.objects.select_for_update()
+    try:
+        return locked.get(user=user)
+    except CreditAccount.DoesNotExist:
+        # By id: `user=user` would leave the unsaved account on the user as its `credit_account`.
+        CreditAccount.objects.bulk_create([CreditAccount(user_id=user.pk)], ignore_conflicts=True)
+        return locked.get(user=user)
 
 
 def grant(*, user: User, amount: int, reason: str, key: str, actor: User | None = None) -> CreditEntry:
@@ -36,13 +57,18 @@ def adjust(*, user: User, amount: int, reason: str, key: str, actor: User | None
     )
 
 
-def charge(*, user: User, amount: int, key: str, reason: str = "") -> CreditEntry:
+def charge(
+    *, user: User, amount: int, key: str, reason: str = "", account: CreditAccount | None = None
+) -> CreditEntry:
     """Take ``amount`` credits (0 or more; 0 still writes its entry).
 
-    Raises ``InsufficientCredits`` and takes nothing when the balance is smaller.
+    ``account`` is the user's, from whoever has locked it already. Raises ``InsufficientCredits`` and takes
+    nothing when the balance is smaller.
     """
     if not 0 <= amount <= MAX_AMOUNT:
         raise InvalidInput.field("amount", "A price is 0 credits or more.")
+    if account is not None:
+        return _record(account, CreditEntry.Kind.CHARGE, -amount, reason=reason.strip(), key=key)
     return _move(user=user, kind=CreditEntry.Kind.CHARGE, amount=-amount, reason=reason, key=key)
 
 
@@ -77,17 +103,30 @@ def _move(
         raise InvalidInput.field("reason", "Say why.")
     if kind in BY_HAND and is_named_in(user, reason):
         raise InvalidInput.field("reason", "Don't name the person: the ledger is kept for good.")
-    account = lock_account(user=user)
-    # The account's lock serialises movements, so this look is not a race.
-    known = CreditEntry.objects.filter(idempotency_key=key).first()
-    if known is not None:
-        if (known.account_id, known.kind, known.amount) != (account.pk, kind, amount):
-            raise Conflict("This key was used for another movement of credits.", code="key_reused")
-        return known
-    covered = CreditAccount.objects.filter(pk=account.pk, balance__gte=-amount)
-    if not covered.update(balance=F("balance") + amount):
-        raise InsufficientCredits()
-    return CreditEntry.objects.create(
+    return _record(
+        lock_account(user=user),
+        kind,
+        amount,
+        reason=reason,
+        key=key,
+        actor=actor,
+        refunded_entry=refunded_entry,
+    )
+
+
+def _record(
+    account: CreditAccount,
+    kind: CreditEntry.Kind,
+    amount: int,
+    *,
+    reason: str,
+    key: str,
+    actor: User | None = None,
+    refunded_entry: CreditEntry | None = None,
+) -> CreditEntry:
+    """Move and write down; the account is locked, so that looks for its key and its balance are no race."""
+    entry = CreditEntry(
+        id=uuid.uuid4(),
         account=account,
         kind=kind,
         amount=amount,
@@ -95,4 +134,29 @@ def _move(
         refunded_entry=refunded_entry,
         reason=reason,
         actor=actor,
+        created_at=now(),
     )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RECORD,
+            {
+                "id": entry.pk,
+                "account": account.pk,
+                "kind": kind.value,
+                "amount": amount,
+                "key": key,
+                "refunded": refunded_entry.pk if refunded_entry else None,
+                "reason": reason,
+                "actor": actor.pk if actor else None,
+                "at": entry.created_at,
+            },
+        )
+        if cursor.rowcount:
+            entry._state.adding = False
+            return entry
+    known = CreditEntry.objects.filter(idempotency_key=key).first()
+    if known is None:
+        raise InsufficientCredits()
+    if (known.account_id, known.kind, known.amount) != (account.pk, kind, amount):
+        raise Conflict("This key was used for another movement of credits.", code="key_reused")
+    return known

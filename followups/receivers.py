@@ -4,7 +4,7 @@ import structlog
 from django.db import transaction
 from django.dispatch import receiver
 
-from followups.services.planning import plan_session
+from followups.services.planning import plan_locked
 from sessions_app.models import Session
 from sessions_app.signals import session_completed
 
@@ -16,6 +16,6 @@ def plan_completed_session(*, session: Session, **_: object) -> None:
     """Plan the session's follow-ups; a failure never undoes the session, and the beat tries again."""
     try:
         with transaction.atomic():
-            plan_session(session_id=session.pk)
+            plan_locked(session=session)
     except Exception:  # whatever it is, the session is completed
         log.error("planning_failed", session_id=session.pk, exc_info=True)

@@ -46,13 +46,36 @@ class Reachability:
         return found
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a user stands at this moment: account open or not, credits, wishes."""
+
+    is_active: bool
+    balance: int
+    preference: RecipientPreference
+
+
+def standing_of(user: User) -> Standing:
+    """Look a user up anew, in one query."""
+    row = User.objects.select_related("credit_account", "follow_up_preference").get(pk=user.pk)
+    account = getattr(row, "credit_account", None)
+    return Standing(
+        is_active=row.is_active,
+        balance=account.balance if account else 0,
+        preference=getattr(row, "follow_up_preference", NO_PREFERENCE),
+    )
+
+
 def preference_of(user: User) -> RecipientPreference:
     """The user's wishes, or an unsaved row of none."""
     return RecipientPreference.objects.filter(user=user).first() or NO_PREFERENCE
 
 
-def reachability(*, user: User, channel: str) -> Reachability:
-    """Look up where and whether the user can be reached on a channel, as of now."""
+def reachability(*, user: User, channel: str, preference: RecipientPreference | None = None) -> Reachability:
+    """Look up where and whether the user can be reached on a channel, as of now.
+
+    ``preference`` is the user's, from whoever has just read it.
+    """
     backend = get_channel(channel)
     hashes = {hash_address(address): address for address in backend.addresses(user)}
     suppressed = set(
@@ -63,7 +86,7 @@ def reachability(*, user: User, channel: str) -> Reachability:
     free = [address for key, address in hashes.items() if key not in suppressed]
     faults = {address: backend.address_fault(address) for address in free}
     usable = tuple(address for address, fault in faults.items() if fault is None)
-    preference = preference_of(user)
+    preference = preference or preference_of(user)
     return Reachability(
         addresses=usable,
         known=tuple(hashes.values()),

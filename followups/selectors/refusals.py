@@ -9,13 +9,12 @@ from django.conf import settings as django_settings
 from django.utils.timezone import now
 
 from credits.exceptions import InsufficientCredits
-from credits.selectors import balance_of
 from followups.channels import get_channel
 from followups.channels.base import Intent
 from followups.choices import LIVE_STATES, Origin
 from followups.exceptions import LimitReached, Unreachable
 from followups.models import FollowUpSchedule, FollowUpTemplate, TemplateText
-from followups.selectors.recipients import Reachability, reachability
+from followups.selectors.recipients import Reachability, reachability, standing_of
 from followups.selectors.settings import EffectiveSettings
 from followups.timing import ClosedHours, conflicts
 from jyotiflow.accounts.models import Language, User
@@ -61,7 +60,9 @@ def examine(order: Order, settings: EffectiveSettings) -> Findings:
     price = price_of(order.template, settings)
     if order.template.channel not in django_settings.FOLLOWUP_CHANNELS:
         return Findings([_channel_gone()], Language.ENGLISH, price)
-    reach = reachability(user=order.user, channel=order.template.channel)
+    # Read under the user's lock: a person who is erased at this moment is seen, or sees this booking.
+    standing = standing_of(order.user)
+    reach = reachability(user=order.user, channel=order.template.channel, preference=standing.preference)
     language, objection = language_for(
         user=order.user,
         channel=order.template.channel,
@@ -71,13 +72,12 @@ def examine(order: Order, settings: EffectiveSettings) -> Findings:
         reach=reach,
     )
     refusals: list[DomainError] = []
-    # Read under the user's lock: a person who is erased at this moment is seen, or sees this booking.
-    if not User.objects.filter(pk=order.user.pk, is_active=True).exists():
+    if not standing.is_active:
         refusals.append(_unreachable("user_inactive", "This account is closed."))
     refusals += reach.refusals
     if objection is not None:
         refusals.append(objection)
-    if price > balance_of(order.user):
+    if price > standing.balance:
         refusals.append(InsufficientCredits())
     return Findings(refusals, language, price)
 

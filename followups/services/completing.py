@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 from followups.models import FollowUpSchedule, SessionPlan
 from followups.selectors.follow_ups import planned_for
-from jyotiflow.exceptions import NotAllowed
 from sessions_app.models import Session
-from sessions_app.selectors import session_by_id
 from sessions_app.services import complete_session
 
 
@@ -25,8 +23,10 @@ def complete_and_plan(*, session_id: str, user_email: str, guidance_summary: str
     Safe to repeat: the answer is the same and nothing is charged twice. Raises ``NotFound``, ``NotAllowed``
     when the email isn't the owner's, ``Conflict`` for a failed session.
     """
-    session = session_by_id(session_id)
-    if session.user.email.casefold() != user_email.casefold():
-        raise NotAllowed("This session belongs to somebody else.", code="not_the_owner")
-    session = complete_session(session_id=session_id, guidance_summary=guidance_summary)
-    return Completion(session, planned_for(session), SessionPlan.objects.filter(session=session).exists())
+    session = complete_session(
+        session_id=session_id, guidance_summary=guidance_summary, owner_email=user_email
+    )
+    follow_ups = planned_for(session)
+    # Plan and follow-ups are committed together.
+    is_planned = bool(follow_ups) or SessionPlan.objects.filter(session=session).exists()
+    return Completion(session, follow_ups, is_planned)

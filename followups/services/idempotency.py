@@ -5,9 +5,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.timezone import now
 
 from followups.models import IdempotentAnswer
@@ -16,6 +17,18 @@ from jyotiflow.exceptions import Conflict, InvalidInput
 
 KEPT_FOR = timedelta(hours=24)
 LONGEST_KEY = 200
+
+# The unique row is the lock: a parallel repeat waits here until the first one's transaction ends. No row
+# comes back for a key that is in use.
+_TAKE_KEY: Final = """
+    INSERT INTO follow_up_idempotent_answers AS kept (user_id, key, request_hash, created_at)
+    VALUES (%(user)s, %(key)s, %(hash)s, %(now)s)
+        ON CONFLICT (user_id, key) DO UPDATE
+           SET request_hash = excluded.request_hash, created_at = excluded.created_at,
+               status = NULL, body = NULL
+         WHERE kept.created_at < %(forgotten)s
+ RETURNING id
+"""
 
 
 @dataclass(frozen=True)
@@ -37,24 +50,38 @@ def answer_once(*, user: User, key: str, request: object, act: Callable[[], Answ
     fingerprint = hashlib.sha256(
         json.dumps(request, cls=DjangoJSONEncoder, sort_keys=True).encode()
     ).hexdigest()
-    IdempotentAnswer.objects.filter(user=user, key=key, created_at__lt=now() - KEPT_FOR).delete()
     with transaction.atomic():
-        # The unique row is the lock: a parallel repeat waits here until this transaction ends.
-        first, is_new = IdempotentAnswer.objects.get_or_create(
-            user=user, key=key, defaults={"request_hash": fingerprint}
-        )
-        if is_new:
+        if taken := _take_key(user, key, fingerprint):
             answer = act()
-            first.status = answer.status
-            first.body = json.dumps(answer.body, cls=DjangoJSONEncoder)
-            first.save(update_fields=["status", "body"])
-        elif first.request_hash != fingerprint:
+            body = json.dumps(answer.body, cls=DjangoJSONEncoder)
+            IdempotentAnswer.objects.filter(pk=taken).update(status=answer.status, body=body)
+            return Answer(answer.status, json.loads(body))
+        first = IdempotentAnswer.objects.get(user=user, key=key)
+        if first.request_hash != fingerprint:
             raise Conflict(
                 "This Idempotency-Key was used for another request.", code="idempotency_key_reused"
             )
         assert first.status is not None
         assert first.body is not None
         return Answer(first.status, json.loads(first.body))
+
+
+def _take_key(user: User, key: str, fingerprint: str) -> int | None:
+    """The id of the row that is now this request's; ``None`` when the key was used within its 24 hours."""
+    moment = now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE_KEY,
+            {
+                "user": user.pk,
+                "key": key,
+                "hash": fingerprint,
+                "now": moment,
+                "forgotten": moment - KEPT_FOR,
+            },
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def forget_old_answers() -> int:

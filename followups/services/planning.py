@@ -11,8 +11,9 @@ from credits.services import lock_account
 from followups.choices import Origin
 from followups.models import FollowUpSchedule, FollowUpTemplate, SessionPlan
 from followups.selectors.ordering import pick_time, serves
+from followups.selectors.refusals import Order
 from followups.selectors.settings import EffectiveSettings, effective_settings
-from followups.services.scheduling import book
+from followups.services.scheduling import prepare, sell
 from jyotiflow.exceptions import DomainError
 from sessions_app.models import Session
 from sessions_app.services import lock_session
@@ -30,7 +31,11 @@ def plan_session(*, session_id: str) -> SessionPlan:
     What can't be booked (no credits, switched-off channel, no free time) is skipped and the reason kept in
     the plan's ``decisions``.
     """
-    session = lock_session(session_id=session_id)
+    return plan_locked(session=lock_session(session_id=session_id))
+
+
+def plan_locked(*, session: Session) -> SessionPlan:
+    """As ``plan_session``, for whoever has just read the session under its lock and still holds it."""
     known = SessionPlan.objects.filter(session=session).first()
     if known is not None:
         return known
@@ -59,7 +64,7 @@ def plan_missed_sessions(*, batch: int = 100) -> int:
 def _book_sequence(session: Session, settings: EffectiveSettings) -> list[dict[str, object]]:
     if not settings.auto_followup_enabled:
         return [{"skipped": "auto_followup_enabled"}]
-    lock_account(user=session.user)
+    account = lock_account(user=session.user)
     room = settings.max_followups_per_session - session.follow_up_count
     templates = FollowUpTemplate.objects.filter(
         is_active=True, sequence_order__isnull=False, channel__in=django_settings.FOLLOWUP_CHANNELS
@@ -74,28 +79,25 @@ def _book_sequence(session: Session, settings: EffectiveSettings) -> list[dict[s
             decision["skipped"] = "max_followups_per_session"
             continue
         try:
-            with transaction.atomic():
-                decision["follow_up"] = str(_book_step(session, template, settings).pk)
-            room -= 1
+            step = _prepare_step(session, template, settings)
         except DomainError as refused:
             decision["skipped"] = refused.code
         except (OverflowError, ValueError):  # a template no clock can serve must not end the others' planning
             decision["skipped"] = "invalid_template"
+        else:
+            decision["follow_up"] = str(sell(step, account=account).pk)
+            room -= 1
     return decisions
 
 
-def _book_step(session: Session, template: FollowUpTemplate, settings: EffectiveSettings) -> FollowUpSchedule:
+def _prepare_step(
+    session: Session, template: FollowUpTemplate, settings: EffectiveSettings
+) -> FollowUpSchedule:
     completed = session.completed_at or now()
-    return book(
+    moment = pick_time(
         user=session.user,
         template=template,
-        session=session,
-        scheduled_at=pick_time(
-            user=session.user,
-            template=template,
-            earliest=max(completed + timedelta(hours=template.delay_hours), now()),
-            settings=settings,
-        ),
-        origin=Origin.AUTOMATIC,
+        earliest=max(completed + timedelta(hours=template.delay_hours), now()),
         settings=settings,
     )
+    return prepare(Order(session.user, template, moment, Origin.AUTOMATIC, session), settings)

@@ -10,7 +10,7 @@ from credits.services import lock_account
 from followups.choices import AttemptState, Origin, State
 from followups.exceptions import FollowUpNotFound, TemplateNotFound
 from followups.models import FollowUpSchedule
-from followups.selectors.refusals import refusals_of
+from followups.selectors.refusals import Order, refusals_of
 from followups.selectors.settings import effective_settings
 from followups.services.scheduling import book
 from jyotiflow.exceptions import Conflict
@@ -39,14 +39,12 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
             raise TemplateNotFound("Its template is archived and is not sold any more.")
         if follow_up.session_id:
             lock_session(session_id=follow_up.session_id)
-        lock_account(user=follow_up.user)
+        account = lock_account(user=follow_up.user)
+        order = Order(follow_up.user, follow_up.template, now(), Origin.RETRY, follow_up.session)
         return book(
-            user=follow_up.user,
-            template=follow_up.template,
-            session=follow_up.session,
-            scheduled_at=now(),
-            origin=Origin.RETRY,
-            settings=settings,
+            order,
+            settings,
+            account=account,
             custom_variables=follow_up.custom_variables,
             retry_of=follow_up,
         )

@@ -9,10 +9,11 @@ import structlog
 from django.db import transaction
 from django.utils.timezone import now
 
+from credits.models import CreditAccount
 from credits.services import charge, lock_account
 from followups.choices import Origin, TemplateType
 from followups.exceptions import SessionNotFound, TemplateNotFound
-from followups.models import FollowUpSchedule, FollowUpTemplate
+from followups.models import FollowUpSchedule
 from followups.selectors.ordering import (
     check_custom_variables,
     lawful,
@@ -52,18 +53,11 @@ def schedule_follow_up(
     session = _lock_own_session(user, session_id) if session_id is not None else None
     variables = check_custom_variables(template, custom_variables or {})
     settings = effective_settings()
-    lock_account(user=user)  # the user's lock: limits are looked at one request at a time
-    scheduled_at = moment_of(user=user, template=template, wanted=scheduled_at, settings=settings)
-    _refuse(limits_on(Order(user, template, scheduled_at, Origin.MANUAL, session), settings))
-    return book(
-        user=user,
-        template=template,
-        session=session,
-        scheduled_at=scheduled_at,
-        origin=Origin.MANUAL,
-        settings=settings,
-        custom_variables=variables,
-    )
+    account = lock_account(user=user)  # the user's lock: limits are looked at one request at a time
+    moment = moment_of(user=user, template=template, wanted=scheduled_at, settings=settings)
+    order = Order(user, template, moment, Origin.MANUAL, session)
+    _refuse(limits_on(order, settings))
+    return book(order, settings, account=account, custom_variables=variables)
 
 
 @transaction.atomic
@@ -89,59 +83,76 @@ def send_now(*, user: User, session_id: str, channel: str) -> FollowUpSchedule:
     if template is None:
         raise TemplateNotFound("There is no session follow-up on this channel.")
     settings = effective_settings()
-    lock_account(user=user)
-    moment = lawful(user, template, now())
-    _refuse(limits_on(Order(user, template, moment, Origin.INSTANT, session), settings))
-    return book(
-        user=user,
-        template=template,
-        session=session,
-        scheduled_at=moment,
-        origin=Origin.INSTANT,
-        settings=settings,
-    )
+    account = lock_account(user=user)
+    order = Order(user, template, lawful(user, template, now()), Origin.INSTANT, session)
+    _refuse(limits_on(order, settings))
+    return book(order, settings, account=account)
 
 
 def book(
-    *,
-    user: User,
-    template: FollowUpTemplate,
-    session: Session | None,
-    scheduled_at: datetime,
-    origin: Origin,
+    order: Order,
     settings: EffectiveSettings,
+    *,
+    account: CreditAccount,
     custom_variables: Mapping[str, str] | None = None,
     retry_of: FollowUpSchedule | None = None,
 ) -> FollowUpSchedule:
-    """Store and charge one follow-up. The caller has checked times and limits and holds the user's lock.
+    """Store and charge one follow-up: ``prepare``, then ``sell``."""
+    prepared = prepare(order, settings, custom_variables=custom_variables, retry_of=retry_of)
+    return sell(prepared, account=account)
 
-    Raises the first of what `followups.selectors.refusals.examine` finds against it, before any money moves.
+
+def prepare(
+    order: Order,
+    settings: EffectiveSettings,
+    *,
+    custom_variables: Mapping[str, str] | None = None,
+    retry_of: FollowUpSchedule | None = None,
+) -> FollowUpSchedule:
+    """The follow-up an order would become, not yet stored. The caller has checked times and limits.
+
+    Raises the first of what `followups.selectors.refusals.examine` finds against it. Whoever holds the locks
+    of the user and the session can `sell` it: all that may be refused is refused here.
     """
-    found = examine(Order(user, template, scheduled_at, origin, session), settings)
+    found = examine(order, settings)
     _refuse(found.refusals)
-    version = pin_version(template=template)
-    follow_up = FollowUpSchedule(
+    return FollowUpSchedule(
         id=uuid.uuid4(),
-        user=user,
-        user_email=user.email,
-        session=session,
-        template=template,
-        template_version=version,
-        channel=template.channel,
-        origin=origin,
+        user=order.user,
+        user_email=order.user.email,
+        session=order.session,
+        template=order.template,
+        template_version=pin_version(template=order.template),
+        channel=order.template.channel,
+        origin=order.origin,
         retry_of=retry_of,
         language=found.language,
-        wanted_language=user.preferred_language,
+        wanted_language=order.user.preferred_language,
         custom_variables=dict(custom_variables or {}),
-        scheduled_at=scheduled_at,
-        due_at=scheduled_at,
-        expires_at=scheduled_at + timedelta(days=settings.auto_cancel_after_days),
+        scheduled_at=order.scheduled_at,
+        due_at=order.scheduled_at,
+        expires_at=order.scheduled_at + timedelta(days=settings.auto_cancel_after_days),
         credits_charged=found.price,
     )
+
+
+def sell(follow_up: FollowUpSchedule, *, account: CreditAccount) -> FollowUpSchedule:
+    """Store and charge what was prepared under the locks that are still held; ``account`` is the user's."""
     follow_up.save(force_insert=True)
-    charge(user=user, amount=found.price, key=follow_up.charge_key, reason=f"Follow-up: {template.name}")
+    charge(
+        user=follow_up.user,
+        account=account,
+        amount=follow_up.credits_charged,
+        key=follow_up.charge_key,
+        reason=f"Follow-up: {follow_up.template.name}",
+    )
     failpoint("in_booking")
-    log.info("follow_up_scheduled", follow_up_id=str(follow_up.pk), origin=origin, credits=found.price)
+    log.info(
+        "follow_up_scheduled",
+        follow_up_id=str(follow_up.pk),
+        origin=follow_up.origin,
+        credits=follow_up.credits_charged,
+    )
     return follow_up
 
 

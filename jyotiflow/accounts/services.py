@@ -11,11 +11,14 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.timezone import now
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from jyotiflow.accounts.models import MachineKey, User, e164
 from jyotiflow.accounts.tokens import ISSUER, REFRESH, TokenPair, issue_pair, read_claims, user_of
 from jyotiflow.exceptions import Conflict, InvalidInput, NotSignedIn
+
+USE_NOTED_EVERY = timedelta(minutes=1)
 
 # What each group may do, as "app.codename". Names only: this floor knows nothing of the apps above it.
 STAFF_GROUPS: Mapping[str, Sequence[str]] = {
@@ -162,7 +165,9 @@ def create_machine_key(*, name: str, scope: str) -> tuple[MachineKey, str]:
 
 def record_use(*, key: MachineKey) -> None:
     """Note that a key was used now; at most one write a minute, so a busy machine doesn't hammer one row."""
-    minute_ago = Q(last_used_at__lt=Now() - timedelta(minutes=1))
+    if key.last_used_at and now() - key.last_used_at < USE_NOTED_EVERY:
+        return
+    minute_ago = Q(last_used_at__lt=Now() - USE_NOTED_EVERY)
     MachineKey.objects.filter(minute_ago | Q(last_used_at=None), pk=key.pk).update(last_used_at=Now())
 
 

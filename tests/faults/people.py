@@ -7,9 +7,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from credits.services import grant
+from credits.services import grant, lock_account
 from followups.choices import Origin
 from followups.models import Device, FollowUpTemplate
+from followups.selectors import refusals
 from followups.selectors.settings import effective_settings
 from followups.services.scheduling import book
 from followups.services.settings import load_default_settings, update_settings
@@ -83,15 +84,9 @@ def book_all(orders: Sequence[Order]) -> dict[str, str]:
     for first in range(0, len(orders), AT_ONCE):
         with transaction.atomic():
             for order in orders[first : first + AT_ONCE]:
-                follow_up = book(
-                    user=order.user,
-                    template=order.template,
-                    session=None,
-                    scheduled_at=order.at,
-                    origin=Origin.MANUAL,
-                    settings=in_force,
-                    custom_variables={"mark": order.mark},
-                )
+                account = lock_account(user=order.user)
+                wanted = refusals.Order(order.user, order.template, order.at, Origin.MANUAL)
+                follow_up = book(wanted, in_force, account=account, custom_variables={"mark": order.mark})
                 told[order.mark] = str(follow_up.pk)
     return told
 

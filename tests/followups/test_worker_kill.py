@@ -15,15 +15,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils.timezone import now
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from credits.selectors import imbalances
+from credits.services import lock_account
 from followups.choices import Origin, State
 from followups.models import FollowUpSchedule
 from followups.selectors import channels
+from followups.selectors.refusals import Order
 from followups.selectors.settings import effective_settings
 from followups.services.rescuing import rescue_expired
 from followups.services.scheduling import book
@@ -113,15 +115,10 @@ def test_kill_9_in_the_middle_of_500_sends_loses_and_doubles_nothing(
     ).respond_with_handler(provider)
     template = make_template(channel="sms", credits_cost=0)
     in_force = effective_settings()
-    for _ in range(MESSAGES):
-        book(
-            user=rich_user,
-            template=template,
-            session=None,
-            scheduled_at=now(),
-            origin=Origin.MANUAL,
-            settings=in_force,
-        )
+    with transaction.atomic():
+        account = lock_account(user=rich_user)
+        for _ in range(MESSAGES):
+            book(Order(rich_user, template, now(), Origin.MANUAL), in_force, account=account)
     database = (
         urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     )
