@@ -37,7 +37,9 @@ class CreditEntry(models.Model):
         ADJUSTMENT = "adjustment", _("Adjustment")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(CreditAccount, on_delete=models.PROTECT, related_name="entries")
+    account = models.ForeignKey(
+        CreditAccount, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
     kind = models.CharField(max_length=20, choices=Kind)
     amount = models.IntegerField(help_text=_("Credits; charges are negative."))
     idempotency_key = models.CharField(max_length=200, unique=True)

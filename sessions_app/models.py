@@ -25,7 +25,9 @@ class Session(models.Model):
         FAILED = "failed", _("Failed")
 
     id = models.CharField(primary_key=True, max_length=255, default=new_session_id)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sessions")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sessions", db_index=False
+    )
     service_type = models.CharField(max_length=50)
     question = models.TextField(blank=True)
     guidance_summary = models.TextField(blank=True)

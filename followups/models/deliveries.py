@@ -18,7 +18,9 @@ class Attempt(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    follow_up = models.ForeignKey(FollowUpSchedule, on_delete=models.CASCADE, related_name="attempts")
+    follow_up = models.ForeignKey(
+        FollowUpSchedule, on_delete=models.CASCADE, related_name="attempts", db_index=False
+    )
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=20, choices=AttemptState, default=AttemptState.CALLING)
     provider = models.CharField(max_length=30)

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from followups.choices import LIVE_STATES, SENT_STATES, Origin, State
+from followups.choices import LIVE_STATES, SENT_STATES, WITHDRAWN_STATES, Origin, State
 from followups.conf import channel_choices
 from followups.models.templates import FollowUpTemplate, TemplateVersion
 from jyotiflow.accounts.models import Language
@@ -17,26 +17,21 @@ from sessions_app.models import Session
 _LIVE = ", ".join(f"'{state}'" for state in LIVE_STATES)
 _SENT = ", ".join(f"'{state}'" for state in SENT_STATES)
 
+# The triggers' conditions, so that a claim, a lease or a reading costs no call.
+COUNTS_IN_A_SESSION = f"NEW.session_id IS NOT NULL AND NEW.status IN ({_LIVE})"
+CHANGES_SESSION_COUNTS = f"""
+    NEW.session_id IS NOT NULL
+    AND ((OLD.status IN ({_LIVE})) <> (NEW.status IN ({_LIVE}))
+         OR (NEW.status IN ({_SENT}) AND OLD.status NOT IN ({_SENT})))
+"""
 KEEP_SESSION_COUNTS = f"""
-    DECLARE
-        was_live integer := 0;
-        is_live integer := (NEW.status IN ({_LIVE}))::integer;
-    BEGIN
-        IF NEW.session_id IS NULL THEN
-            RETURN NEW;
-        END IF;
-        IF TG_OP = 'UPDATE' THEN
-            was_live := (OLD.status IN ({_LIVE}))::integer;
-        END IF;
-        IF is_live <> was_live THEN
-            UPDATE sessions SET follow_up_count = follow_up_count + is_live - was_live
-             WHERE id = NEW.session_id;
-        END IF;
-        IF NEW.status IN ({_SENT}) THEN
-            UPDATE sessions SET follow_up_sent = true WHERE id = NEW.session_id AND NOT follow_up_sent;
-        END IF;
-        RETURN NEW;
-    END;
+    UPDATE sessions
+       SET follow_up_count = follow_up_count + (NEW.status IN ({_LIVE}))::integer
+                           - (TG_OP = 'UPDATE' AND OLD.status IN ({_LIVE}))::integer,
+           follow_up_sent = follow_up_sent OR NEW.status IN ({_SENT})
+     WHERE id = NEW.session_id
+       AND NOT (TG_OP = 'UPDATE' AND follow_up_sent AND OLD.status IN ({_LIVE}) AND NEW.status IN ({_LIVE}));
+    RETURN NEW;
 """  # noqa: S608  only our own state words are put in
 
 
@@ -48,17 +43,25 @@ class FollowUpSchedule(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="follow_ups")
+    # Keys without an index of their own: below they begin a wider one, or none is needed (a version is looked
+    # up when a template is deleted that was never used). Each index is written at almost every change.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="follow_ups", db_index=False
+    )
     user_email = models.CharField(max_length=255, help_text=_("The address when it was scheduled."))
     session = models.ForeignKey(
-        Session, null=True, blank=True, on_delete=models.PROTECT, related_name="follow_ups"
+        Session, null=True, blank=True, on_delete=models.PROTECT, related_name="follow_ups", db_index=False
     )
-    template = models.ForeignKey(FollowUpTemplate, on_delete=models.PROTECT, related_name="follow_ups")
-    template_version = models.ForeignKey(TemplateVersion, on_delete=models.PROTECT, related_name="+")
+    template = models.ForeignKey(
+        FollowUpTemplate, on_delete=models.PROTECT, related_name="follow_ups", db_index=False
+    )
+    template_version = models.ForeignKey(
+        TemplateVersion, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     channel = models.CharField(max_length=20, choices=channel_choices)
     origin = models.CharField(max_length=20, choices=Origin, default=Origin.MANUAL)
-    retry_of = models.OneToOneField(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="retried_as"
+    retry_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="retried_as", db_index=False
     )
     language = models.CharField(max_length=8, choices=Language, help_text=_("The language it is sent in."))
     wanted_language = models.CharField(
@@ -103,12 +106,13 @@ class FollowUpSchedule(models.Model):
                 fields=["channel", "due_at", "id"], name="follow_up_due", condition=models.Q(status="pending")
             ),
             models.Index(
-                fields=["channel", "lease_until"],
-                name="follow_up_leased",
+                # Not by `lease_until`: few are under way, and renewing a lease so touches no index (HOT).
+                fields=["channel"],
+                name="follow_up_sending",
                 condition=models.Q(status="sending"),
             ),
             models.Index(
-                fields=["updated_at"], name="follow_up_in_doubt", condition=models.Q(status="in_doubt")
+                fields=["channel"], name="follow_up_in_doubt", condition=models.Q(status="in_doubt")
             ),
             models.Index(
                 fields=["channel", "sent_at"], name="follow_up_silent", condition=models.Q(status="sent")
@@ -119,8 +123,14 @@ class FollowUpSchedule(models.Model):
                 condition=models.Q(status__in=["delivered", "read"], refunded_at__isnull=False),
             ),
             models.Index(fields=["user", "-scheduled_at", "-id"], name="follow_up_user_newest"),
-            models.Index(fields=["session", "status"], name="follow_up_session_status"),
+            models.Index(fields=["session"], name="follow_up_session"),
+            models.Index(fields=["template", "-scheduled_at", "-id"], name="follow_up_template_newest"),
             models.Index(fields=["-scheduled_at", "-id"], name="follow_up_newest"),
+            models.Index(
+                fields=["status", "-scheduled_at", "-id"],
+                name="follow_up_withdrawn_newest",
+                condition=models.Q(status__in=WITHDRAWN_STATES),
+            ),
             models.Index(fields=["updated_at"], name="follow_up_changed"),
             models.Index(
                 fields=["sent_at"], name="follow_up_sent_day", condition=models.Q(sent_at__isnull=False)
@@ -135,8 +145,8 @@ class FollowUpSchedule(models.Model):
                 fields=["failed_at"], name="follow_up_failed_day", condition=models.Q(failed_at__isnull=False)
             ),
             models.Index(
-                fields=["provider", "provider_message_id"],
-                name="follow_up_provider_id",
+                fields=["provider_message_id"],
+                name="follow_up_message_id",
                 condition=~models.Q(provider_message_id=""),
             ),
         ]
@@ -145,6 +155,11 @@ class FollowUpSchedule(models.Model):
                 fields=["session", "template"],
                 name="follow_up_automatic_once_per_session_template",
                 condition=models.Q(origin="automatic"),
+            ),
+            models.UniqueConstraint(
+                fields=["retry_of"],
+                name="follow_up_retried_once",
+                condition=models.Q(retry_of__isnull=False),
             ),
             models.CheckConstraint(
                 condition=models.Q(status__in=[state.value for state in State]), name="follow_up_status_known"
@@ -209,11 +224,19 @@ class FollowUpSchedule(models.Model):
         ]
         triggers = [
             pgtrigger.Trigger(
+                name="follow_up_counts_in_session",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Condition(COUNTS_IN_A_SESSION),
+                func=KEEP_SESSION_COUNTS,
+            ),
+            pgtrigger.Trigger(
                 name="follow_up_keeps_session_counts",
                 when=pgtrigger.After,
-                operation=pgtrigger.Insert | pgtrigger.UpdateOf("status"),
+                operation=pgtrigger.UpdateOf("status"),
+                condition=pgtrigger.Condition(CHANGES_SESSION_COUNTS),
                 func=KEEP_SESSION_COUNTS,
-            )
+            ),
         ]
 
     def __str__(self) -> str:

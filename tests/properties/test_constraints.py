@@ -143,7 +143,7 @@ BREAKS: dict[str, list[str]] = {
         put(FOLLOW_UP, status="'cancelled'"),
         put(FOLLOW_UP, cancelled_at="now()"),
     ],
-    "follow_up_schedules.retry_of_id": [f"UPDATE {FOLLOW_UP} SET retry_of_id = id; " + copy(FOLLOW_UP)],
+    "follow_up_retried_once": [f"UPDATE {FOLLOW_UP} SET retry_of_id = id; " + copy(FOLLOW_UP)],
     "follow_up_plans.session_id": [copy("follow_up_plans")],
     "attempt_number_unique": [copy(ATTEMPT, state="absent", finished_at=LONG_AGO)],
     "attempt_one_open_per_follow_up": [
@@ -244,7 +244,7 @@ def test_the_database_itself_refuses_what_breaks_a_rule() -> None:
 
 @pytest.mark.usefixtures("_rows")
 def test_a_session_counts_its_live_follow_ups_whoever_changes_them() -> None:
-    """The work of the trigger ``follow_up_keeps_session_counts``."""
+    """The work of the triggers ``follow_up_counts_in_session`` and ``follow_up_keeps_session_counts``."""
     session = Session.objects.get(follow_up_count=1)
     for status, count, sent in [("cancelled", 0, False), ("pending", 1, False), ("sent", 1, True)]:
         times = {"cancelled_at": now() if status == "cancelled" else None}
