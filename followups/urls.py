@@ -7,6 +7,7 @@ from followups.api.admin import AnalyticsViewSet, ScheduleViewSet, SettingsViewS
 from followups.api.devices import DeviceViewSet
 from followups.api.follow_ups import FollowUpViewSet
 from followups.api.machine import SessionCompleteView
+from followups.api.preferences import PreferenceViewSet
 from followups.api.privacy import PrivacyViewSet
 from followups.receipts.email import email_receipt
 from followups.receipts.twilio import twilio_receipt
@@ -19,9 +20,11 @@ _api = "api/followup/"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_api}schedule", FollowUpViewSet.as_view({"post": "schedule"})),
+    path(f"{_api}quote", FollowUpViewSet.as_view({"post": "quote"})),
     path(f"{_api}my-followups", FollowUpViewSet.as_view({"get": "mine"})),
     path(f"{_api}session/<text_id:session_id>", FollowUpViewSet.as_view({"get": "of_session"})),
     path(f"{_api}cancel/<uuid:follow_up_id>", FollowUpViewSet.as_view({"post": "cancel"})),
+    path(f"{_api}reschedule/<uuid:follow_up_id>", FollowUpViewSet.as_view({"post": "reschedule"})),
     path(f"{_api}read/<uuid:follow_up_id>", FollowUpViewSet.as_view({"post": "read"})),
     *(
         path(
@@ -31,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         )
         for channel in ("email", "sms", "whatsapp")
     ),
+    path(f"{_api}preferences", PreferenceViewSet.as_view({"get": "read", "put": "write"})),
     path(f"{_api}devices", DeviceViewSet.as_view({"post": "register", "delete": "forget"})),
     path(f"{_api}privacy/export", PrivacyViewSet.as_view({"get": "export"})),
     path(f"{_api}privacy/erase", PrivacyViewSet.as_view({"post": "erase"})),

@@ -11,7 +11,13 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.viewsets import ViewSet
 
 from followups.api.once import IDEMPOTENCY_HEADER, answer
-from followups.api.serializers import ItemSerializer, ScheduleFilters, ScheduleRequest
+from followups.api.serializers import (
+    ItemSerializer,
+    QuoteSerializer,
+    RescheduleRequest,
+    ScheduleFilters,
+    ScheduleRequest,
+)
 from followups.choices import PublicStatus
 from followups.models import FollowUpSchedule
 from followups.selectors.follow_ups import (
@@ -22,8 +28,10 @@ from followups.selectors.follow_ups import (
     session_of,
     with_status,
 )
+from followups.selectors.quotes import Quote, quote
 from followups.services.idempotency import Answer
 from followups.services.receipts import mark_read
+from followups.services.rescheduling import reschedule_follow_up
 from followups.services.scheduling import schedule_follow_up, send_now
 from followups.services.withdrawing import cancel_follow_up
 from jyotiflow.accounts.limits import UserThrottle
@@ -32,6 +40,7 @@ from jyotiflow.api import AwareDateTimeField, action_answer, paginate, read_answ
 from jyotiflow.exceptions import NotAllowed
 from jyotiflow.schema import PAGE_PARAMETERS, action_schema, answers, read_schema
 
+LIMITED = ("schedule", "send_now", "reschedule")
 ITEMS = read_schema("FollowUps", ItemSerializer(many=True), counted=True)
 BOOKED = {
     "followup_id": serializers.UUIDField(),
@@ -75,11 +84,48 @@ def booked(message: str, status: int, follow_up: FollowUpSchedule) -> Answer:
     )
 
 
+def moved(follow_up: FollowUpSchedule) -> Answer:
+    """The answer to a change of time."""
+    time = AwareDateTimeField().to_representation(follow_up.scheduled_at)
+    return Answer(200, {"success": True, "message": "Your follow-up is moved.", "scheduled_at": time})
+
+
+def quoted(user: User, offer: Quote) -> dict[str, Any]:
+    """A quote as its reader sees it."""
+    departure = offer.departure
+    return {
+        "template_id": offer.template.pk,
+        "channel": offer.template.channel,
+        "credits_cost": offer.price,
+        "credits_available": offer.balance,
+        "language": offer.language,
+        "subject": offer.subject,
+        "message": offer.message,
+        "scheduled_at": departure.scheduled_at,
+        "goes_at": departure.goes_at,
+        "waits_for": departure.waits_for,
+        "timezone": user.timezone,
+        "local_time": departure.goes_at.astimezone(user.zone).isoformat() if departure.goes_at else None,
+        "accepted": not offer.refusals,
+        "refusals": offer.refusals,
+    }
+
+
+def wanted_by(request: Request) -> dict[str, Any]:
+    """What a booking or its quote asks for. Raises ``NotAllowed`` when it's for somebody else."""
+    wanted = valid(ScheduleRequest(data=request.data))
+    user = user_of(request)
+    email = wanted.pop("user_email", None) or user.email
+    if email.casefold() != user.email.casefold():
+        raise NotAllowed("You can schedule follow-ups for yourself only.", code="not_your_email")
+    return wanted
+
+
 class FollowUpViewSet(ViewSet):
     """The caller's own follow-ups."""
 
     def get_throttles(self) -> list[BaseThrottle]:
-        return [UserThrottle()] if self.action in ("schedule", "send_now") else []
+        return [UserThrottle()] if self.action in LIMITED else []
 
     @extend_schema(
         operation_id="schedule_followup",
@@ -99,15 +145,21 @@ class FollowUpViewSet(ViewSet):
     )
     def schedule(self, request: Request) -> Response:
         """Book a follow-up."""
-        wanted = valid(ScheduleRequest(data=request.data))
-        user = user_of(request)
-        email = wanted.pop("user_email", None) or user.email
-        if email.casefold() != user.email.casefold():
-            raise NotAllowed("You can schedule follow-ups for yourself only.", code="not_your_email")
+        user, wanted = user_of(request), wanted_by(request)
         return answer(
             request,
             lambda: booked("Your follow-up is scheduled.", 201, schedule_follow_up(user=user, **wanted)),
         )
+
+    @extend_schema(
+        operation_id="quote_followup",
+        request=ScheduleRequest,
+        responses=answers(read_schema("Quote", QuoteSerializer()), 400, 401, 403, 404),
+    )
+    def quote(self, request: Request) -> Response:
+        """What booking this would cost and say, when it would go, and all that speaks against it."""
+        user = user_of(request)
+        return read_answer(QuoteSerializer(quoted(user, quote(user=user, **wanted_by(request)))).data)
 
     @extend_schema(
         request=None,
@@ -162,6 +214,21 @@ class FollowUpViewSet(ViewSet):
         """Withdraw a follow-up that is still scheduled."""
         follow_up = cancel_follow_up(follow_up_id=follow_up_id, owner=user_of(request))
         return action_answer("Your follow-up is cancelled.", credits_refunded=follow_up.credits_refunded)
+
+    @extend_schema(
+        operation_id="reschedule_followup",
+        request=RescheduleRequest,
+        parameters=[IDEMPOTENCY_HEADER],
+        responses=answers(
+            action_schema("Rescheduled", scheduled_at=AwareDateTimeField()), 400, 401, 404, 409, 429
+        ),
+    )
+    def reschedule(self, request: Request, follow_up_id: UUID) -> Response:
+        """Move a follow-up that is still scheduled; it costs nothing more."""
+        user, wanted = user_of(request), valid(RescheduleRequest(data=request.data))
+        return answer(
+            request, lambda: moved(reschedule_follow_up(follow_up_id=follow_up_id, owner=user, **wanted))
+        )
 
     @extend_schema(
         operation_id="read_followup",

@@ -49,6 +49,39 @@ class ScheduleRequest(StrictSerializer):
     custom_variables = serializers.DictField(required=False, allow_null=True)
 
 
+class RescheduleRequest(StrictSerializer):
+    """Another time for a follow-up."""
+
+    scheduled_at = AwareDateTimeField()
+
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    """One reason why a booking would be refused."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    status = serializers.IntegerField(help_text="The HTTP status a booking would get.")
+
+
+class QuoteSerializer(serializers.Serializer[Any]):
+    """What a booking would do, at this moment."""
+
+    template_id = serializers.UUIDField()
+    channel = serializers.CharField()
+    credits_cost = serializers.IntegerField()
+    credits_available = serializers.IntegerField()
+    language = serializers.ChoiceField(Language.choices)
+    subject = serializers.CharField()
+    message = serializers.CharField()
+    scheduled_at = AwareDateTimeField(allow_null=True, help_text="Null: no time is free.")
+    goes_at = AwareDateTimeField(allow_null=True, help_text="Null: it would expire before.")
+    waits_for = serializers.CharField(help_text="What would hold it until then: quiet_hours, paused, …")
+    timezone = serializers.CharField()
+    local_time = serializers.CharField(allow_null=True, help_text="`goes_at` in the user's zone.")
+    accepted = serializers.BooleanField(help_text="Whether a booking would be accepted.")
+    refusals = RefusalSerializer(many=True)
+
+
 class ItemSerializer(serializers.Serializer[Any]):
     """One follow-up as its reader sees it."""
 

@@ -94,13 +94,21 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     f"{FOLLOW_UP}schedule": {
         "POST": Call(people(201), lambda world: {"template_id": str(world.free.pk)}),
     },
+    f"{FOLLOW_UP}quote": {"POST": Call(people(200), lambda world: {"template_id": str(world.free.pk)})},
     f"{FOLLOW_UP}my-followups": {"GET": Call(people(200))},
     f"{FOLLOW_UP}session/<text_id:session_id>": {"GET": Call(owner(200))},
     f"{FOLLOW_UP}cancel/<uuid:follow_up_id>": {"POST": Call(owner(200))},
+    f"{FOLLOW_UP}reschedule/<uuid:follow_up_id>": {
+        "POST": Call(owner(200), lambda world: {"scheduled_at": world.in_five_days})
+    },
     f"{FOLLOW_UP}read/<uuid:follow_up_id>": {"POST": Call(owner(200))},
     **{
         f"{FOLLOW_UP}{channel}/<text_id:session_id>": {"POST": Call(owner(200))}
         for channel in ("email", "sms", "whatsapp")
+    },
+    f"{FOLLOW_UP}preferences": {
+        "GET": Call(people(200)),
+        "PUT": Call(people(200), lambda world: {"quiet_hours": None}),
     },
     f"{FOLLOW_UP}devices": {
         "POST": Call(people(201), lambda world: {"token": "new", "platform": "ios"}),

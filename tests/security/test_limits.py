@@ -175,9 +175,13 @@ def test_bookings_are_limited_by_user(limit: Any, api: APIClient) -> None:
     limited(api.post(SCHEDULE, body, format="json"))
     limited(api.post("/api/followup/sms/none"))
     limited(api.post("/api/followup/devices", {}, format="json"))
+    limited(api.put("/api/followup/preferences", {"phone": "+919840012345"}, format="json"))
+    limited(api.post(f"/api/followup/reschedule/{NOTHING}", {}, format="json"))
     limited(api.post("/api/followup/privacy/erase", {"password": "guess"}, format="json"))
     # Looking and taking back stay open, and so does everything for others.
     assert api.get("/api/followup/my-followups").status_code == 200
+    assert api.get("/api/followup/preferences").status_code == 200
+    assert api.post("/api/followup/quote", body, format="json").status_code == 404
     assert api.post(f"/api/followup/cancel/{NOTHING}").status_code == 404
     other = APIClient()
     other.force_authenticate(UserFactory())
@@ -209,6 +213,8 @@ def test_the_schema_tells_of_every_limit() -> None:
         "post /api/auth/refresh",
         f"post {SCHEDULE}",
         *(f"post /api/followup/{channel}/{{session_id}}" for channel in ("email", "sms", "whatsapp")),
+        "post /api/followup/reschedule/{follow_up_id}",
+        "put /api/followup/preferences",
         "post /api/followup/devices",
         "delete /api/followup/devices",
         "get /api/followup/privacy/export",

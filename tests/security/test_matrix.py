@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -133,6 +133,7 @@ class World:
     people: dict[str, User]
     device_token: str = "device-of-the-owner"
     password: str = PASSWORD
+    in_five_days: str = field(default_factory=lambda: (now() + 5 * ONE_DAY).isoformat())
 
     def path(self, route: str) -> str:
         """The route's address, about the owner's things."""
