@@ -1,7 +1,7 @@
 """`python -m benchmarks`: every part one after the other; its exit status is 0 when each could be measured.
 
 --only send,claim     these parts; the figures of the others stay as they were published
---rounds 3            fewer rounds
+--rounds 3            fewer rounds than five
 --messages 1000       smaller ones, for a quick look; nothing is published then
 profile send          what the workers and the database spend their time on, instead
 """
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import machine, merged, publish, published, summary, table
+from benchmarks.figures import machine, merged, page, publish, published, summary
 from benchmarks.parts import DEFAULT_ROUNDS, PARTS, Options, say
 from benchmarks.stage import ROOT, Stage, built_stage, own_database
 
@@ -25,37 +25,37 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def main() -> int:
-    """Measure what the command line asks for."""
+    """Do what the command line asks for."""
     asked = _arguments()
     options = Options(rounds=asked.rounds, messages=asked.messages)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    measured: dict[str, dict[str, Any]] = {}
-    done, failed = [], []
     say("PostgreSQL (durable), Valkey and the sink …")
+    if asked.what == "profile":
+        with built_stage(preload="pg_stat_statements") as stage:
+            return 0 if _play("benchmarks.profiling", stage, options) else 1
     with built_stage() as stage, Databases(stage) as databases:
-        about = machine(Path(stage.home))
-        for name in asked.only or PARTS:
-            say(f"\n== {name}")
-            began = time.monotonic()
-            report = _play(name, databases.of(name), options)
-            seconds = time.monotonic() - began
-            if report is None:
-                failed.append(name)
-                say(f"{name}: FAILED after {seconds:.0f} s")
-                continue
-            done.append(name)
-            figures = {
-                figure: summary(each["values"], each["unit"]) for figure, each in report["figures"].items()
-            }
-            measured |= figures
-            say("\n".join(["", table(figures), *report["notes"], f"{name}: {seconds:.0f} s"]))
-    if done and not options.messages:
-        figures = merged(published(RESULTS), measured, parts=done)
-        publish(RESULTS, machine=about, figures=figures)
-        say(f"\nPublished in {RESULTS.relative_to(ROOT)}/latest.json and latest.md.")
+        failed = [name for name in asked.only or PARTS if not _measure(name, databases, options)]
     if failed:
         say(f"\nFailed: {', '.join(failed)}")
     return 1 if failed else 0
+
+
+def _measure(part: str, databases: "Databases", options: Options) -> bool:
+    """Play one part, show what it found and publish that; ``False`` when it failed."""
+    say(f"\n== {part}")
+    began = time.monotonic()
+    stage = databases.of(part)
+    report = _play(PARTS[part].module, stage, options)
+    seconds = time.monotonic() - began
+    if report is None:
+        say(f"{part}: FAILED after {seconds:.0f} s")
+        return False
+    figures = {name: summary(each["values"], each["unit"]) for name, each in report["figures"].items()}
+    say("\n".join(["", page(figures), *report["notes"], f"{part}: {seconds:.0f} s"]))
+    if not options.messages:
+        known = merged(published(RESULTS), figures, part=part)
+        publish(RESULTS, machine=machine(Path(stage.home)), figures=known)
+    return True
 
 
 class Databases(contextlib.ExitStack):
@@ -77,10 +77,10 @@ class Databases(contextlib.ExitStack):
         return self._own
 
 
-def _play(name: str, stage: Stage, options: Options) -> dict[str, Any] | None:
+def _play(module: str, stage: Stage, options: Options) -> dict[str, Any] | None:
     """One part in a process of its own; nothing when it failed."""
-    result = Path(stage.home) / f"{name}.json"
-    command = [sys.executable, "-m", "benchmarks.play", name, stage.dump()]
+    result = Path(stage.home) / f"{module}.json"
+    command = [sys.executable, "-m", "benchmarks.play", module, stage.dump()]
     command += [json.dumps(dataclasses.asdict(options)), str(result)]
     player = subprocess.Popen(command, cwd=ROOT)
     try:
@@ -107,6 +107,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make bench", description="What the product costs, beside its peers."
     )
+    parser.add_argument("what", nargs="?", choices=["parts", "profile"], default="parts")
+    parser.add_argument("part", nargs="?", choices=["send"], help="what is profiled")
     parser.add_argument("--only", type=_parts, help="parts, with commas between them")
     parser.add_argument("--rounds", type=int, default=DEFAULT_ROUNDS, help="of every part")
     parser.add_argument("--messages", type=int, default=0, help="a smaller run; nothing is published")

@@ -12,7 +12,7 @@ from benchmarks.stage import Stage
 
 CALM_SECONDS = 0.3  # between waking a contender and its start
 LOOK_SECONDS = 0.25
-POLL_SECONDS = 0.005
+POLL_SECONDS = 0.01
 SHARED = ("PostgreSQL", "Valkey", "sink")
 
 

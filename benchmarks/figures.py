@@ -46,12 +46,9 @@ def families(part: str) -> tuple[str, ...]:
     return FAMILIES.get(part, (part.replace("-", "_"),))
 
 
-def merged(
-    old: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]], *, parts: Sequence[str]
-) -> dict[str, Any]:
-    """The figures of the parts that were measured are replaced, the others kept."""
-    gone = {family for part in parts for family in families(part)}
-    kept = {name: each for name, each in old.items() if name.partition(".")[0] not in gone}
+def merged(old: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]], *, part: str) -> dict[str, Any]:
+    """The figures of the part that was measured are replaced, the others kept."""
+    kept = {name: each for name, each in old.items() if name.partition(".")[0] not in families(part)}
     return dict(sorted({**kept, **measured}.items()))
 
 
@@ -64,14 +61,44 @@ def verdict(name: str, median: float) -> str:
     return f"{how} {wanted:g} {'met' if is_met else 'MISSED'}"
 
 
-def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown, those with a target first."""
-    lines = ["| Figure | Median | Min | Max | Unit | Target |", "|---|--:|--:|--:|---|---|"]
-    for name in sorted(figures, key=lambda name: (name.partition(".")[0], name not in TARGETS, name)):
-        each = figures[name]
-        numbers = " | ".join(f"{each[which]:g}" for which in ("median", "min", "max"))
-        lines.append(f"| `{name}` | {numbers} | {each['unit']} | {verdict(name, each['median'])} |")
-    return "\n".join(lines)
+def page(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown: for each family a table of ratios and targets, and one of who took what."""
+    names = sorted({name.partition(".")[0] for name in figures})
+    return "\n\n".join(_chapter(family, figures) for family in names)
+
+
+def _chapter(family: str, figures: Mapping[str, Mapping[str, Any]]) -> str:
+    own = {name: each for name, each in sorted(figures.items()) if name.partition(".")[0] == family}
+    shown = [name for name in own if name in TARGETS or own[name]["unit"] == "×"]
+    shown.sort(key=lambda name: name not in TARGETS)
+    lines = [f"## {family}", ""]
+    if shown:
+        lines += ["| Figure | Median | Min to max | Target |", "|---|--:|--:|---|"]
+        for name in shown:
+            low, high = own[name]["min"], own[name]["max"]
+            middle = f"{own[name]['median']:g} {own[name]['unit']}"
+            lines.append(
+                f"| `{name}` | {middle} | {low:g} to {high:g} | {verdict(name, own[name]['median'])} |"
+            )
+        lines.append("")
+    # `family.metric` is the product's own, `family.subject.metric` another's.
+    cells = {name: name.split(".")[1:] for name in own if own[name]["unit"] != "×"}
+    subjects = sorted({".".join(words[:-1]) for words in cells.values()})
+    metrics = sorted({words[-1] for words in cells.values()})
+    if cells:
+        lines += [" | ".join(["| Median (min to max)", *(each or "ours" for each in subjects)]) + " |"]
+        lines += ["|---" + "|--:" * len(subjects) + "|"]
+    for metric in metrics:
+        found = [own.get(".".join(filter(None, (family, subject, metric)))) for subject in subjects]
+        unit = next(each["unit"] for each in found if each)
+        lines.append(f"| {metric.replace('_', ' ')}, {unit} | " + " | ".join(map(_cell, found)) + " |")
+    return "\n".join(lines).strip()
+
+
+def _cell(figure: Mapping[str, Any] | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure['median']:g} ({figure['min']:g} to {figure['max']:g})"
 
 
 def machine(home: Path) -> dict[str, Any]:
@@ -114,7 +141,7 @@ def publish(place: Path, *, machine: Mapping[str, Any], figures: Mapping[str, An
     (place / "latest.json").write_text(text + "\n", encoding="utf-8")
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
     (place / "latest.md").write_text(
-        f"# What `make bench` measured last\n\n{about}.\n\n{table(figures)}\n", encoding="utf-8"
+        f"# What `make bench` measured last\n\n{about}.\n\n{page(figures)}\n", encoding="utf-8"
     )
 
 

@@ -12,6 +12,7 @@ from django.utils.timezone import now
 from benchmarks.parts import Invalid
 from benchmarks.rows import copy, row_of, settle_down
 from benchmarks.setup import Ours
+from benchmarks.sink.control import Sink
 from benchmarks.stage import Stage
 from benchmarks.workers import Workers
 from celery_app import app
@@ -118,6 +119,7 @@ class OurContender:
         self.name = name
         self._world = world
         self._ticked = 0.0
+        self._sink = Sink(stage.ports["control"])
         self.workers = Workers(
             app,
             name=name,
@@ -147,6 +149,8 @@ class OurContender:
         if time.monotonic() - self._ticked >= TICK_SECONDS:
             self.workers.require_running()
             self._tick()
+        if self._sink.count()["messages"] < count:
+            return False
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT EXISTS (SELECT FROM follow_up_schedules WHERE status = 'sending')"
@@ -162,8 +166,9 @@ class OurContender:
     def rest(self) -> None:
         self.workers.freeze()
 
-    def close(self) -> None:
-        self.workers.close()
+    def close(self, *, grace_seconds: float = 0.0) -> None:
+        self.workers.close(grace_seconds=grace_seconds)
+        self._sink.close()
 
     def _tick(self) -> None:
         """What beat sends, as often as beat sends it."""

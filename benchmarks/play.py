@@ -1,4 +1,4 @@
-"""`python -m benchmarks.play NAME STAGE OPTIONS RESULT`: one part, in a process of its own.
+"""`python -m benchmarks.play MODULE STAGE OPTIONS RESULT`: one part, in a process of its own.
 
 ``STAGE`` and ``OPTIONS`` are JSON; what was measured is written to the file ``RESULT``.
 """
@@ -15,12 +15,12 @@ from typing import Any
 
 import django
 
-from benchmarks.parts import PARTS, Invalid, Options
+from benchmarks.parts import Invalid, Options
 from benchmarks.stage import Stage
 from jyotiflow.local.processes import die_with_parent
 
 
-def main(name: str, stage: Stage, options: Options, result: Path) -> int:
+def main(module_name: str, stage: Stage, options: Options, result: Path) -> int:
     """Measure it and write down what was found."""
     die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -30,7 +30,7 @@ def main(name: str, stage: Stage, options: Options, result: Path) -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "jyotiflow.settings"
     django.setup()
     logging.disable()  # what is of interest is in the logs of the processes that are measured
-    module: Any = importlib.import_module(PARTS[name].module)
+    module: Any = importlib.import_module(module_name)
     try:
         report = module.measure(stage, options)
     except Invalid as problem:

@@ -83,7 +83,7 @@ def add_runs(report: Report, part: str, runs: dict[str, Run]) -> None:
         report.add(f"{own}.cpu_ms_per_message", run.cpu_ms(), "ms")
         report.add(f"{own}.peak_mb", run.memory["processes"], "MB")
         for group in run.cpu:
-            report.add(f"{own}.cpu_ms.{group.lower()}", run.cpu_ms(group), "ms")
+            report.add(f"{own}.cpu_ms_{group.lower()}", run.cpu_ms(group), "ms")
         report.add(f"{own}.cpu_ms_with_sink", run.cpu_ms(*run.cpu), "ms")
         if run is not ours:
             report.add(f"{part}.vs_{name}", ours.per_second / run.per_second, "×")

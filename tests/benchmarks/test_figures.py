@@ -9,11 +9,11 @@ from benchmarks.figures import (
     TARGETS,
     families,
     merged,
+    page,
     percentile,
     publish,
     published,
     summary,
-    table,
     verdict,
 )
 
@@ -38,7 +38,7 @@ def test_percentiles_of_few_values() -> None:
 
 def test_a_part_replaces_its_own_figures_and_no_others() -> None:
     old = {"send.gone": {"median": 1}, "send_latency.kept": {"median": 2}, "claim.kept": {"median": 3}}
-    new = merged(old, {"send.new": {"median": 4}}, parts=["send"])
+    new = merged(old, {"send.new": {"median": 4}}, part="send")
     assert list(new) == ["claim.kept", "send.new", "send_latency.kept"]
     assert new["send.new"] == {"median": 4}
 
@@ -46,7 +46,7 @@ def test_a_part_replaces_its_own_figures_and_no_others() -> None:
 def test_a_part_may_have_several_families() -> None:
     assert families("send-latency") == ("send_latency",)
     old = {"session_complete.p99_over_p50": {"median": 1}, "send.kept": {"median": 2}}
-    assert list(merged(old, {}, parts=["schedule"])) == ["send.kept"]
+    assert list(merged(old, {}, part="schedule")) == ["send.kept"]
 
 
 def test_a_target_is_met_or_missed() -> None:
@@ -57,10 +57,26 @@ def test_a_target_is_met_or_missed() -> None:
     assert verdict("send.msgs_per_s", 5.0) == ""
 
 
-def test_the_table_tells_figures_with_a_target_first() -> None:
-    figures = {name: summary([1.0], "x") for name in ("claim.a", "send.cpu_ms_per_message", "send.a")}
-    names = [line.split("`")[1] for line in table(figures).splitlines()[2:]]
-    assert names == ["claim.a", "send.cpu_ms_per_message", "send.a"]
+def test_a_page_has_targets_and_ratios_first_and_then_who_took_what() -> None:
+    figures = {
+        "send.cpu_ms_per_message": summary([0.9, 1.0, 1.2], "ms"),
+        "send.peer.cpu_ms_per_message": summary([2.0], "ms"),
+        "send.peer.peak_mb": summary([50.0], "MB"),
+        "send.vs_peer": summary([2.0], "×"),
+    }
+    assert page(figures).splitlines() == [
+        "## send",
+        "",
+        "| Figure | Median | Min to max | Target |",
+        "|---|--:|--:|---|",
+        "| `send.cpu_ms_per_message` | 1 ms | 0.9 to 1.2 | ≤ 1 met |",
+        "| `send.vs_peer` | 2 × | 2 to 2 |  |",
+        "",
+        "| Median (min to max) | ours | peer |",
+        "|---|--:|--:|",
+        "| cpu ms per message, ms | 1 (0.9 to 1.2) | 2 (2 to 2) |",
+        "| peak mb, MB |  | 50 (50 to 50) |",
+    ]
 
 
 def test_what_is_published_can_be_read_again(tmp_path: Path) -> None:
@@ -70,7 +86,7 @@ def test_what_is_published_can_be_read_again(tmp_path: Path) -> None:
     publish(place, machine={"cores": 2}, figures=figures)
     assert json.loads((place / "latest.json").read_text()) == {"machine": {"cores": 2}, "figures": figures}
     assert published(place) == figures
-    assert "| `send.vs_noop_floor` | 0.8 | 0.7 | 0.9 | × | ≥ 0.8 met |" in (place / "latest.md").read_text()
+    assert "| `send.vs_noop_floor` | 0.8 × | 0.7 to 0.9 | ≥ 0.8 met |" in (place / "latest.md").read_text()
 
 
 def test_every_target_belongs_to_a_family_a_part_could_have() -> None:
