@@ -14,7 +14,7 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from followups.channels import get_channel
 from followups.channels.egress import host_fault, url_fault
-from followups.services.delivery import shortest_lease
+from followups.services.gating import shortest_lease
 
 TAG: Final = "followups"
 SANDBOX: Final = "followups.channels.sandbox.SandboxChannel"

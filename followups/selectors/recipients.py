@@ -1,11 +1,12 @@
 """Where a user can be reached, and whether they may be."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from followups.addresses import hash_address
 from followups.channels import get_channel
+from followups.channels.base import Channel
 from followups.exceptions import Unreachable
 from followups.models import InboundMessage, RecipientPreference, Suppression
 from jyotiflow.accounts.models import User
@@ -78,23 +79,36 @@ def reachability(*, user: User, channel: str, preference: RecipientPreference | 
     """
     backend = get_channel(channel)
     hashes = {hash_address(address): address for address in backend.addresses(user)}
-    suppressed = set(
-        Suppression.objects.filter(channel=channel, address_hash__in=hashes).values_list(
-            "address_hash", flat=True
-        )
+    suppressed = Suppression.objects.filter(channel=channel, address_hash__in=hashes)
+    return reach(
+        channel=backend,
+        hashes=hashes,
+        suppressed=set(suppressed.values_list("address_hash", flat=True)),
+        preference=preference or preference_of(user),
+        last_inbound_at=last_inbound_at(channel, hashes) if backend.has_reply_window else None,
     )
+
+
+def reach(
+    *,
+    channel: Channel,
+    hashes: Mapping[str, str],
+    suppressed: Container[str],
+    preference: RecipientPreference,
+    last_inbound_at: datetime | None,
+) -> Reachability:
+    """Which of somebody's addresses, by their hashes, may be written to. A pure function."""
     free = [address for key, address in hashes.items() if key not in suppressed]
-    faults = {address: backend.address_fault(address) for address in free}
+    faults = {address: channel.address_fault(address) for address in free}
     usable = tuple(address for address, fault in faults.items() if fault is None)
-    preference = preference or preference_of(user)
     return Reachability(
         addresses=usable,
         known=tuple(hashes.values()),
-        has_opted_out=channel in preference.channels_off,
-        is_suppressed=bool(suppressed) and not free,
+        has_opted_out=channel.name in preference.channels_off,
+        is_suppressed=bool(hashes) and not free,
         preference=preference,
         fault=None if usable else next(filter(None, faults.values()), None),
-        last_inbound_at=last_inbound_at(channel, hashes) if backend.has_reply_window else None,
+        last_inbound_at=last_inbound_at,
     )
 
 

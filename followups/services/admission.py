@@ -1,11 +1,12 @@
 """Before a provider is called: is it alive, is there room? One answer for all workers, kept in Valkey.
 
 The breaker counts calls begun since the provider last answered: one that swallows calls costs no more than
-``BREAKER_CALLS`` of them, however many workers wait. The rate is a token bucket; a token a moment away is
-reserved and waited for. All of it may be lost and is then learnt anew.
+``BREAKER_CALLS`` of them, however many workers wait, or what is begun within a second of its last answer. The
+rate is a token bucket; a token a moment away is reserved and waited for. All of it may be lost and is then
+learnt anew.
 """
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 BREAKER_CALLS: Final = 10  # begun without an answer: more is never spent on a dead provider
 BREAKER_FAILURES: Final = 5  # in a row: no connection, time-outs, 5xx, a refused account
+PROVEN_SECONDS: Final = 1  # after an answer: calls are then as many as there are workers for
 PATIENCE_SECONDS: Final = 10  # for which the first of them may be unanswered
 COOL_DOWN_SECONDS: Final = 30  # doubled by every probe that fails
 LONGEST_COOL_DOWN_SECONDS: Final = 600
@@ -43,36 +45,50 @@ class Refusal:
     seconds: float
 
 
-def admit(channel: str) -> Refusal | None:
-    """Take room for one call, waiting a moment for its turn; ``None`` when the call may be made.
+_NO_RULE: Final = Refusal("", 0.0)
+
+
+@dataclass(frozen=True)
+class Room:
+    """So many calls may be made, each after its wait in seconds; for more there is a refusal."""
+
+    waits: Sequence[float]
+    refusal: Refusal
+
+
+def admit(channel: str, calls: int = 1) -> Room:
+    """Take room for so many calls, as far as there is any; what is taken is reported on or given back.
 
     Nobody to ask is a refusal: without the count a dead provider would be called by every worker at once.
     """
     if get_channel(channel).is_local:
-        return None
+        return Room([0.0] * calls, _NO_RULE)
+    per_second = settings.FOLLOWUP_PER_SECOND.get(channel, 0)
     try:
-        word, text = _script("admit")(
+        granted, turn, word, seconds = _script("admit")(
             keys=[breaker_key(channel), rate_key(channel)],
             args=[
                 BREAKER_CALLS,
                 PATIENCE_SECONDS,
                 COOL_DOWN_SECONDS,
                 PROBE_SECONDS,
-                settings.FOLLOWUP_PER_SECOND.get(channel, 0),
+                per_second,
                 LONGEST_WAIT_SECONDS,
                 FORGOTTEN_AFTER_SECONDS,
+                calls,
+                PROVEN_SECONDS,
             ],
         )
     except RedisError as error:
         log.warning("admission_unknown", channel=channel, error=type(error).__name__)
-        return Refusal("admission_unknown", WITHOUT_VALKEY_SECONDS)
-    seconds = float(text)
-    if word == "go":
-        time.sleep(seconds)
-        return None
+        return Room([], Refusal("admission_unknown", WITHOUT_VALKEY_SECONDS))
     if word == "opened":
-        _alarm(channel, seconds)
-    return Refusal("rate_limit" if word == "rate" else "breaker_open", seconds)
+        _alarm(channel, float(seconds))
+    spacing = 1 / per_second if per_second else 0.0
+    return Room(
+        [max(0.0, float(turn) + number * spacing) for number in range(granted)],
+        Refusal("rate_limit" if word == "rate" else "breaker_open", float(seconds)),
+    )
 
 
 def report(channel: str, outcome: Outcome) -> None:
@@ -86,17 +102,17 @@ def report(channel: str, outcome: Outcome) -> None:
             case OutcomeUnknown() | NotProcessed(answered=False):
                 _fail(channel, cool_down=COOL_DOWN_SECONDS)
             case _:
-                valkey().delete(breaker_key(channel))
+                _script("answered")(keys=[breaker_key(channel)], args=[FORGOTTEN_AFTER_SECONDS])
     except RedisError as error:
         log.warning("admission_unknown", channel=channel, error=type(error).__name__)
 
 
-def give_back(channel: str) -> None:
-    """An admitted call is not made."""
+def give_back(channel: str, calls: int = 1) -> None:
+    """So many admitted calls are not made."""
     if get_channel(channel).is_local:
         return
     try:
-        _script("give_back")(keys=[breaker_key(channel)])
+        _script("give_back")(keys=[breaker_key(channel)], args=[calls])
     except RedisError as error:
         log.warning("admission_unknown", channel=channel, error=type(error).__name__)
 

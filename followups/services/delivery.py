@@ -1,8 +1,9 @@
-"""Sending one follow-up: gate (commit), call with no transaction open, settle. See `docs/delivery.md`."""
+"""Sending one follow-up: begin, gate (commits), call with no transaction open, settle; `docs/delivery.md`."""
 
-import hashlib
 import random
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -10,91 +11,102 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.channels.base import Channel, Message
-from followups.choices import Origin, State
-from followups.composing import render_message
+from followups.choices import State
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
-from followups.gate import Facts, Go, Later, Never, verdict
-from followups.links import callback_url
-from followups.models import Attempt, FollowUpSchedule
-from followups.selectors.channels import is_paused
-from followups.selectors.recipients import reachability
-from followups.selectors.refusals import intent_of
-from followups.selectors.settings import effective_settings
+from followups.models import FollowUpSchedule
+from followups.services.accepting import Ended, settle_all
 from followups.services.admission import Refusal, admit, give_back, report
-from followups.services.settling import (
-    IN_FLIGHT,
-    Outcome,
-    back_to_queue,
-    database_now,
-    key_has_lapsed,
-    let_connection_go,
-    lock_address,
-    open_rivals,
-    settle,
-)
-from followups.services.withdrawing import fail_follow_up
+from followups.services.gating import Begun, pass_gate
+from followups.services.grouping import Group
+from followups.services.settling import Outcome, let_connection_go
 from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
-LONGEST_GATE_SECONDS = 5  # from beginning to the socket; a worker slower than that was frozen
-ONE_AT_A_TIME_WAIT: Final = timedelta(seconds=15)  # for what is under way to the same address
-CALL_MARGIN_SECONDS = 5  # between the end of the longest call and the end of the lease
+LONGEST_GATE_SECONDS = 5  # from the gate to the socket; a worker slower than that was frozen
 
 _BEGIN: Final = """
-    UPDATE follow_up_schedules
+    UPDATE follow_up_schedules AS follow_up
        SET claim_token = gen_random_uuid(), tries = tries + 1, updated_at = statement_timestamp(),
            lease_until = statement_timestamp() + make_interval(secs => %(lease)s)
-     WHERE id = %(id)s AND status = 'sending' AND claim_token = %(token)s
-       AND lease_until > statement_timestamp()
- RETURNING claim_token, channel
+      FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS ticket (follow_up, token)
+     WHERE follow_up.id = ticket.follow_up AND follow_up.status = 'sending'
+       AND follow_up.claim_token = ticket.token AND follow_up.lease_until > statement_timestamp()
+ RETURNING ticket.token, follow_up.id, follow_up.claim_token, follow_up.channel
 """
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a task knows of its follow-up; the claim's token is good for one beginning."""
+
+    follow_up_id: UUID
+    token: UUID
+
+
+@dataclass(frozen=True)
+class Turn:
+    """When a begun follow-up's turn at its provider comes: after so many seconds, or not for now."""
+
+    begun: Begun
+    wait: float
+    refusal: Refusal | None
 
 
 def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     """Send one claimed follow-up. A token that is stale, or was used already, does nothing."""
-    begun = begin(follow_up_id=follow_up_id, token=token)
-    if begun is None:
+    turn = _BEGINNING.ask(Ticket(follow_up_id, token))
+    if turn is None:
         return
     failpoint("after_begin")
-    if refusal := admit(begun.channel_name):
-        put_off(follow_up_id=follow_up_id, token=begun.token, refusal=refusal)
+    if turn.refusal:
+        put_off(begun=turn.begun, refusal=turn.refusal)
         return
-    began = time.monotonic()
-    passed = pass_gate(follow_up_id=follow_up_id, token=begun.token)
+    if turn.wait:
+        time.sleep(turn.wait)
+    channel = get_channel(turn.begun.channel_name)
+    passed = _GATE.ask(turn.begun)
     if passed is None:
-        give_back(begun.channel_name)
+        give_back(channel.name)
         return
     failpoint("after_gate")
-    if time.monotonic() - began > LONGEST_GATE_SECONDS:
+    if time.monotonic() - passed.read_at > LONGEST_GATE_SECONDS:
         # This worker was frozen: others may have acted on the expired lease. Nothing was sent, for certain.
         outcome: Outcome = NotProcessed("stale_gate", counts=False)
-        give_back(begun.channel_name)
+        give_back(channel.name)
     else:
-        outcome = call(get_channel(begun.channel_name), passed.message)
-        report(begun.channel_name, outcome)
+        outcome = call(channel, passed.message)
+        report(channel.name, outcome)
     failpoint("after_call")
-    settle(attempt_id=passed.message.attempt_id, outcome=outcome)
+    _SETTLING.ask(Ended(passed.message.attempt_id, outcome))
     failpoint("after_settle")
 
 
-@dataclass(frozen=True)
-class Begun:
-    """A claim in one worker's own hands."""
+def take_turns(tickets: Sequence[Ticket]) -> list[Turn | None]:
+    """Begin claims and take room at their providers; ``None`` for a void token."""
+    begun = begin(tickets)
+    wanted = Counter(each.channel_name for each in begun if each)
+    rooms = {name: admit(name, calls) for name, calls in wanted.items()}
+    waits = {name: iter(room.waits) for name, room in rooms.items()}
+    turns: list[Turn | None] = []
+    for each in begun:
+        if each is None:
+            turns.append(None)
+            continue
+        wait = next(waits[each.channel_name], None)
+        refusal = rooms[each.channel_name].refusal if wait is None else None
+        turns.append(Turn(each, wait or 0.0, refusal))
+    return turns
 
-    token: UUID
-    channel_name: str
 
-
-def begin(*, follow_up_id: UUID, token: UUID) -> Begun | None:
-    """Take a claim for oneself: its token is used up and another returned; ``None`` for a void token.
+def begin(tickets: Sequence[Ticket]) -> list[Begun | None]:
+    """Take claims for oneself: a token is used up and another returned; ``None`` for a void one.
 
     A doubled task, or a claim released while its task was running after all, so finds nothing to do. Counts
     a try and renews the lease, committed before anything can go wrong: waiting in a queue is not a try, but
@@ -103,16 +115,22 @@ def begin(*, follow_up_id: UUID, token: UUID) -> Begun | None:
     with connection.cursor() as cursor:
         cursor.execute(
             _BEGIN,
-            {"id": follow_up_id, "token": token, "lease": settings.FOLLOWUP_LEASE_SECONDS},
+            {
+                "ids": [ticket.follow_up_id for ticket in tickets],
+                "tokens": [ticket.token for ticket in tickets],
+                "lease": settings.FOLLOWUP_LEASE_SECONDS,
+            },
         )
-        row = cursor.fetchone()
-    return Begun(*row) if row else None
+        begun = {token: Begun(*rest) for token, *rest in cursor.fetchall()}
+    return [begun.pop(ticket.token, None) for ticket in tickets]
 
 
-def put_off(*, follow_up_id: UUID, token: UUID, refusal: Refusal) -> None:
+def put_off(*, begun: Begun, refusal: Refusal) -> None:
     """Put a begun follow-up back: there's no room for its call now. No try is used up."""
     wait = timedelta(seconds=refusal.seconds + random.random())
-    FollowUpSchedule.objects.filter(pk=follow_up_id, status=State.SENDING, claim_token=token).update(
+    FollowUpSchedule.objects.filter(
+        pk=begun.follow_up_id, status=State.SENDING, claim_token=begun.token
+    ).update(
         status=State.PENDING,
         claim_token=None,
         lease_until=None,
@@ -121,117 +139,7 @@ def put_off(*, follow_up_id: UUID, token: UUID, refusal: Refusal) -> None:
         tries=F("tries") - 1,
         updated_at=Now(),
     )
-    log.info("follow_up_waits", follow_up_id=str(follow_up_id), code=refusal.code)
-
-
-@dataclass(frozen=True)
-class Passed:
-    """A message that passed the gate: its attempt is committed, the provider is called next."""
-
-    message: Message
-
-
-def shortest_lease() -> float:
-    """Seconds of a lease that the longest call and a margin take."""
-    longest_call = settings.FOLLOWUP_CONNECT_TIMEOUT_SECONDS + settings.FOLLOWUP_READ_TIMEOUT_SECONDS
-    return float(longest_call + CALL_MARGIN_SECONDS)
-
-
-@transaction.atomic
-def pass_gate(*, follow_up_id: UUID, token: UUID) -> Passed | None:
-    """The point of no return: check everything that can forbid the message, then write the attempt.
-
-    ``None`` when it must not be sent now; it's then back in the queue, failed and refunded, or not ours.
-    """
-    follow_up = (
-        # Its reader is read after the lock is held: who is erased meanwhile isn't written to.
-        FollowUpSchedule.objects.select_for_update(of=("self",))
-        .select_related("session", "template", "template_version")
-        .filter(pk=follow_up_id, status=State.SENDING, claim_token=token)
-        .first()
-    )
-    moment = database_now()
-    if follow_up is None or follow_up.lease_until is None:
-        return None
-    if follow_up.lease_until < moment + timedelta(seconds=shortest_lease()):
-        return None  # too little of the lease is left for a call: the rescue puts it back
-    channel = get_channel(follow_up.channel)
-    reach = reachability(user=follow_up.user, channel=follow_up.channel)
-    intent = intent_of(follow_up, reach, moment)
-    preference = reach.preference
-    decision = verdict(
-        Facts(
-            now=moment,
-            scheduled_at=follow_up.scheduled_at,
-            expires_at=follow_up.expires_at,
-            origin=Origin(follow_up.origin),
-            zone=follow_up.user.zone,
-            default_quiet=effective_settings().quiet_hours,
-            own_quiet=preference.quiet_hours,
-            paused_until=preference.paused_until,
-            channel_is_paused=is_paused(follow_up.channel),
-            user_is_active=follow_up.user.is_active,
-            has_opted_out=reach.has_opted_out,
-            is_suppressed=reach.is_suppressed,
-            is_reachable=bool(reach.addresses),
-            objection=reach.fault or channel.objection(intent),
-            closed=channel.closed_hours(intent),
-        )
-    )
-    match decision:
-        case Later(until=until, code=code):
-            back_to_queue(follow_up, due_at=until, code=code, counts=False)
-            return None
-        case Never(code=code, reason=reason):
-            fail_follow_up(follow_up=follow_up, code=code, reason=reason, from_states=IN_FLIGHT)
-            return None
-        case Go() if key_has_lapsed(follow_up, channel):
-            reason = "The provider never confirmed it."
-            fail_follow_up(follow_up=follow_up, code="no_proof", reason=reason, from_states=IN_FLIGHT)
-            return None
-        case Go():
-            return _start_attempt(follow_up, channel, tuple(reach.addresses))
-
-
-def _start_attempt(follow_up: FollowUpSchedule, channel: Channel, to: tuple[str, ...]) -> Passed | None:
-    rendered = render_message(follow_up, is_private=channel.is_private)
-    attempt = Attempt(
-        follow_up=follow_up,
-        number=follow_up.attempts.count() + 1,
-        provider=channel.provider,
-        to_hash=hash_address("\n".join(to)),
-        body_hash=hashlib.sha256(rendered.text.encode()).hexdigest(),
-    )
-    if channel.can_be_asked and not channel.finds_by_text:
-        lock_address(attempt.to_hash)
-        if open_rivals(attempt, channel).exists():
-            # Were both in doubt, the provider's list could not tell the one from the other. Where it shows
-            # texts, those it can't tell apart read the same: exchanged, their reader gets each all the same.
-            until = database_now() + ONE_AT_A_TIME_WAIT
-            back_to_queue(follow_up, due_at=until, code="one_at_a_time", counts=False)
-            return None
-    attempt.save(force_insert=True)
-    follow_up.subject_sent, follow_up.message_sent = rendered.subject, rendered.body
-    follow_up.provider = channel.provider
-    follow_up.save(update_fields=["subject_sent", "message_sent", "provider", "updated_at"])
-    failpoint("in_gate")
-    return Passed(
-        Message(
-            attempt_id=attempt.pk,
-            follow_up_id=follow_up.pk,
-            user_id=follow_up.user_id,
-            to=to,
-            language=follow_up.language,
-            subject=rendered.subject,
-            text=rendered.text,
-            html=rendered.html,
-            unsubscribe_url=rendered.unsubscribe_url,
-            callback_url=callback_url(provider=channel.provider, attempt_id=attempt.pk),
-            whatsapp_content_sid=rendered.whatsapp_content_sid,
-            whatsapp_variables=rendered.whatsapp_variables or {},
-            valid_for_seconds=int((follow_up.expires_at - database_now()).total_seconds()),
-        ),
-    )
+    log.info("follow_up_waits", follow_up_id=str(begun.follow_up_id), code=refusal.code)
 
 
 def call(channel: Channel, message: Message) -> Outcome:
@@ -244,3 +152,8 @@ def call(channel: Channel, message: Message) -> Outcome:
     except Exception as error:  # a bug after the socket write must not become a second message
         log.error("channel_bug", attempt_id=str(message.attempt_id), exc_info=True)
         return OutcomeUnknown(code=type(error).__name__)
+
+
+_BEGINNING: Final = Group(take_turns)
+_GATE: Final = Group(pass_gate)
+_SETTLING: Final = Group(settle_all)

@@ -193,5 +193,8 @@ def _own_message(attempt: Attempt, channel: Channel, sighting: Sighting) -> str 
     )
     for message_id in owned.values_list("provider_message_id", flat=True):
         del listed[message_id]
-    called = dict(open_rivals(attempt, channel).values_list("pk", "gate_at"))
+    rivals = open_rivals(
+        channel=channel, to_hash=attempt.to_hash, body_hash=attempt.body_hash, except_attempt=attempt.pk
+    )
+    called = dict(rivals.values_list("pk", "gate_at"))
     return nearest_in_time({**called, attempt.pk: attempt.gate_at}, listed).get(attempt.pk)

@@ -126,15 +126,15 @@ def lock_address(to_hash: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [to_hash])
 
 
-def open_rivals(attempt: Attempt, channel: Channel) -> QuerySet[Attempt]:
+def open_rivals(*, channel: Channel, to_hash: str, body_hash: str, except_attempt: UUID) -> QuerySet[Attempt]:
     """Others called or in doubt whose message the provider's list could not tell from this one's."""
     rivals = Attempt.objects.filter(
-        provider=attempt.provider,
+        provider=channel.provider,
         state__in=OPEN_ATTEMPT_STATES,
-        to_hash=attempt.to_hash,
-        follow_up__channel=attempt.follow_up.channel,
-    ).exclude(pk=attempt.pk)
-    return rivals.filter(body_hash=attempt.body_hash) if channel.finds_by_text else rivals
+        to_hash=to_hash,
+        follow_up__channel=channel.name,
+    ).exclude(pk=except_attempt)
+    return rivals.filter(body_hash=body_hash) if channel.finds_by_text else rivals
 
 
 def finish(attempt: Attempt, state: AttemptState, *, code: str = "") -> None:

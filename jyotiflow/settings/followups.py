@@ -12,6 +12,9 @@ FOLLOWUP_LOOK_INTERVAL_SECONDS = env.int("FOLLOWUP_LOOK_INTERVAL_SECONDS", defau
 FOLLOWUP_NO_PROOF_HOURS = env.float("FOLLOWUP_NO_PROOF_HOURS", default=24)
 FOLLOWUP_POLL_HOURS = env.list("FOLLOWUP_POLL_HOURS", cast=float, default=[1.0, 24.0])
 FOLLOWUP_CLAIM_BATCH = env.int("FOLLOWUP_CLAIM_BATCH", default=500)
+# What the threads of a worker ask of the database at about the same time goes in one commit.
+FOLLOWUP_GROUP_COMMIT = env.bool("FOLLOWUP_GROUP_COMMIT", default=True)
+FOLLOWUP_GROUP_WINDOW_SECONDS = env.float("FOLLOWUP_GROUP_WINDOW_SECONDS", default=0.005)
 FOLLOWUP_CONNECT_TIMEOUT_SECONDS = 3.05
 FOLLOWUP_READ_TIMEOUT_SECONDS = env.float("FOLLOWUP_READ_TIMEOUT_SECONDS", default=30)
 # The most messages a second, over all workers; 0: no limit.

@@ -12,13 +12,13 @@ from followups.channels.base import Accepted
 from followups.choices import AttemptState, State
 from followups.models import Attempt, FollowUpSchedule
 from followups.services import delivery
-from followups.services.delivery import begin, pass_gate
 from followups.services.dispatch import claim_due
 from followups.services.rescuing import rescue_expired
 from followups.services.scheduling import schedule_follow_up
 from followups.services.settings import update_settings
 from jyotiflow.accounts.models import User
 from tests.followups.conftest import ScriptedChannel
+from tests.followups.steps import begin, pass_gate
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Re
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent, RecipientPreference, Suppression
 from followups.retries import MAX_TRIES
 from followups.selectors import channels
-from followups.services import delivery
+from followups.services import gating
 from followups.services.consent import opt_out
 from followups.services.delivery import deliver
 from followups.services.dispatch import claim_due, release
@@ -27,6 +27,7 @@ from followups.services.settings import update_settings
 from followups.services.withdrawing import cancel_follow_up, cancel_overdue
 from jyotiflow.accounts.models import User
 from tests.followups.conftest import NOTHING, ScriptedChannel, found
+from tests.followups.steps import pass_gate
 
 pytestmark = pytest.mark.django_db
 
@@ -97,7 +98,7 @@ def test_a_lease_too_short_for_a_call_is_not_used(
 ) -> None:
     (claim,) = claim_due(limit=10)
     FollowUpSchedule.objects.update(lease_until=now() + timedelta(seconds=20))
-    assert delivery.pass_gate(follow_up_id=claim.follow_up_id, token=claim.token) is None
+    assert pass_gate(follow_up_id=claim.follow_up_id, token=claim.token) is None
     assert provider.taken == []
 
 
@@ -249,7 +250,7 @@ class TestRescue:
         def die(*_: Any, **__: Any) -> None:
             raise MemoryError
 
-        monkeypatch.setattr(delivery, "render_message", die)
+        monkeypatch.setattr(gating, "render_version", die)
         for _ in range(MAX_TRIES):
             with pytest.raises(MemoryError):
                 run_queue()

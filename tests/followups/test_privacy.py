@@ -46,7 +46,7 @@ from followups.models import (
 )
 from followups.selectors.privacy import erasure_preview, export_personal_data
 from followups.services.consent import opt_out, register_device, suppress
-from followups.services.delivery import begin, call, deliver, pass_gate
+from followups.services.delivery import call, deliver
 from followups.services.dispatch import claim_due
 from followups.services.planning import plan_session
 from followups.services.privacy import erase_person, finish_erasures
@@ -64,6 +64,7 @@ from sessions_app.models import Session
 from sessions_app.services import complete_session
 from tests.factories import PASSWORD, SessionFactory, UserFactory
 from tests.followups.conftest import ScriptedChannel
+from tests.followups.steps import begin, pass_gate
 from tests.jyotiflow.test_tokens import platform_token
 
 pytestmark = pytest.mark.django_db

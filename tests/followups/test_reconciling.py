@@ -13,7 +13,7 @@ from followups.choices import AttemptState, ReceiptKind, State
 from followups.exceptions import NotProcessed, OutcomeUnknown, Rejected
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.services import reconciling
-from followups.services.delivery import begin, deliver, pass_gate
+from followups.services.delivery import deliver
 from followups.services.dispatch import claim_due
 from followups.services.receipts import Receipt, record_receipt
 from followups.services.reconciling import reconcile
@@ -24,6 +24,7 @@ from followups.services.settling import settle
 from followups.services.withdrawing import cancel_follow_up
 from jyotiflow.accounts.models import User
 from tests.followups.conftest import NOTHING, ScriptedChannel
+from tests.followups.steps import begin, pass_gate
 
 pytestmark = pytest.mark.django_db
 

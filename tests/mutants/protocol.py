@@ -52,9 +52,9 @@ PROTOCOL = (
     ),
     Mutation(
         "the gate takes any token",
-        "followups/services/delivery.py",
-        ".filter(pk=follow_up_id, status=State.SENDING, claim_token=token)\n        .first()",
-        ".filter(pk=follow_up_id, status=State.SENDING)\n        .first()",
+        "followups/services/gating.py",
+        "WHERE follow_up.status = 'sending' AND follow_up.claim_token = begun.token",
+        "WHERE follow_up.status = 'sending'",
         (f"{CLAIMS}::test_a_worker_whose_claim_went_to_another_does_not_pass_the_gate",),
     ),
     Mutation(
@@ -66,9 +66,9 @@ PROTOCOL = (
     ),
     Mutation(
         "the gate looks at no lease",
-        "followups/services/delivery.py",
-        "if follow_up.lease_until < moment + timedelta(seconds=shortest_lease()):",
-        "if False:",
+        "followups/services/gating.py",
+        "AND follow_up.lease_until >= statement_timestamp() + make_interval(secs => %(shortest)s)",
+        "",
         (f"{DELIVERY}::test_a_lease_too_short_for_a_call_is_not_used",),
     ),
     Mutation(
@@ -81,7 +81,7 @@ PROTOCOL = (
     Mutation(
         "a frozen worker sends all the same",
         "followups/services/delivery.py",
-        "if time.monotonic() - began > LONGEST_GATE_SECONDS:",
+        "if time.monotonic() - passed.read_at > LONGEST_GATE_SECONDS:",
         "if False:",
         (f"{CLAIMS}::test_what_took_too_long_to_the_wire_goes_back_and_is_no_try",),
     ),
@@ -172,15 +172,15 @@ PROTOCOL = (
     Mutation(
         "the breaker never opens",
         "followups/services/lua/admit.lua",
-        "elseif unanswered >= calls then",
-        "elseif unanswered >= 1000 * calls then",
+        "granted = math.min(wanted, math.max(0, calls - unanswered))",
+        "granted = wanted",
         (f"{ADMISSION}::test_no_more_calls_are_begun_than_a_dead_provider_may_cost",),
     ),
     Mutation(
         "nobody asks whether there is room",
         "followups/services/delivery.py",
-        "if refusal := admit(begun.channel_name):",
-        "if refusal := None:",
+        "if turn.refusal:",
+        "if False:",
         (f"{ADMISSION}::test_what_the_breaker_turns_away_uses_up_no_try",),
     ),
     Mutation(

@@ -43,7 +43,7 @@ from followups.models import (
 )
 from followups.selectors.settings import effective_settings
 from followups.services.consent import opt_out
-from followups.services.delivery import LONGEST_GATE_SECONDS, begin, call, pass_gate
+from followups.services.delivery import LONGEST_GATE_SECONDS, call
 from followups.services.dispatch import Claim, claim_due, release
 from followups.services.idempotency import Answer as KeptAnswer
 from followups.services.idempotency import answer_once
@@ -60,6 +60,7 @@ from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import Conflict, DomainError
 from sessions_app.models import Session
 from tests.factories import SessionFactory, UserFactory
+from tests.followups.steps import begin, pass_gate
 from tests.properties.provider import Answer, Ending, RememberingChannel
 from tests.properties.rules import broken_rules
 
