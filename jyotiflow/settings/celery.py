@@ -7,9 +7,13 @@ from jyotiflow.settings.environment import env
 from jyotiflow.settings.followups import FOLLOWUP_LOOK_INTERVAL_SECONDS
 
 CELERY_BROKER_URL = REDIS_URL
+if env.bool("HINT_TRANSPORT", default=True):
+    CELERY_BROKER_TRANSPORT = "jyotiflow.hints:Transport"  # else the stock one of the URL's scheme
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
+    "socket_timeout": 5,  # more than a fetch waits for messages (1 s); a broker gone silent is left
     "socket_keepalive": True,
+    "health_check_interval": 10,
     "global_keyprefix": env.str("CELERY_KEY_PREFIX", default="jyotiflow:"),
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -18,6 +22,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # redelivery is the database's job: leases, not acknowledgements
+HINT_BATCH = env.int("HINT_BATCH", default=500)
 CELERY_TASK_PUBLISH_RETRY = False  # what can't be published goes back to the queue's table at once
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
