@@ -14,6 +14,7 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from followups.channels import get_channel
 from followups.channels.egress import host_fault, url_fault
+from followups.services.archiving import SHORTEST_DAYS
 from followups.services.gating import shortest_lease
 
 TAG: Final = "followups"
@@ -105,6 +106,20 @@ def check_doubt(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return faults
+
+
+@register(TAG)
+def check_keeping(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What may still change, or still be asked about, is neither archived nor forgotten."""
+    return [
+        Error(
+            f"{name} must be {SHORTEST_DAYS} at least.",
+            hint="Providers report within days, and until then staff may try again what failed.",
+            id="followups.E010",
+        )
+        for name in ("FOLLOWUP_ARCHIVE_AFTER_DAYS", "FOLLOWUP_KEEP_EVENTS_DAYS")
+        if getattr(settings, name) < SHORTEST_DAYS
+    ]
 
 
 @register(TAG)

@@ -10,6 +10,7 @@ from django.conf import settings
 from celery_app import app
 from followups.services import (
     analytics,
+    archiving,
     delivery,
     devices,
     dispatch,
@@ -108,6 +109,14 @@ def cancel_overdue() -> None:
     withdrawing.cancel_overdue()
     idempotency.forget_old_answers()
     devices.forget_stale_devices()
+
+
+@shared_task(name="followups.tasks.archive_finished")
+def archive_finished() -> None:
+    """Move what is long finished to the archive, and forget old reports and the sandbox's old messages."""
+    archiving.archive_finished()
+    archiving.forget_old_events()
+    archiving.forget_sandbox()
 
 
 @shared_task(name="followups.tasks.finish_erasures")

@@ -79,7 +79,12 @@ class ProviderEvent(models.Model):
     provider = models.CharField(max_length=30)
     event_key = models.CharField(max_length=300)
     attempt = models.ForeignKey(
-        Attempt, null=True, blank=True, on_delete=models.CASCADE, related_name="events"
+        Attempt,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_constraint=False,  # one in the archive is in another table; none is ever deleted
     )
     attempt_reference = models.CharField(max_length=64, blank=True, default="")
     provider_message_id = models.CharField(max_length=255, blank=True, default="")

@@ -95,9 +95,15 @@ class FollowUpSchedule(models.Model):
     failure_reason = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+    archived_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Since then in the archive: shown, never sent again."),
+    )
 
     class Meta:
-        db_table = "follow_up_schedules"
+        db_table = "follow_up_schedules"  # its rows and, by inheritance, those of `follow_up_archive`
         verbose_name = _("follow-up")
         ordering = ["-scheduled_at", "-id"]
         permissions = [("export_followupschedule", "Can export follow-ups")]

@@ -26,7 +26,7 @@ _CLAIM: Final = """
                SELECT FROM follow_up_channel_switches AS switch
                 WHERE switch.channel = wanted.name AND switch.is_paused)
     )
-    UPDATE follow_up_schedules AS follow_up
+    UPDATE ONLY follow_up_schedules AS follow_up  -- what is due is never in the archive
        SET status = 'sending', claim_token = gen_random_uuid(), updated_at = statement_timestamp(),
            lease_until = statement_timestamp() + make_interval(secs => %(lease)s)
       FROM due

@@ -23,7 +23,7 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
 
     One whose credits were given back is booked anew, once, and charged at today's price, so that what is
     sent is what is paid. What would only fail again is refused as at booking. One that may have gone out is
-    never repeated: ``Conflict``.
+    never repeated, nor one that lies in the archive: ``Conflict``.
     """
     follow_up = FollowUpSchedule.objects.select_for_update().filter(pk=follow_up_id).first()
     if follow_up is None:
@@ -31,6 +31,8 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
     again = FollowUpSchedule.objects.filter(retry_of=follow_up).first()
     if again is not None:
         return again
+    if follow_up.archived_at is not None:
+        raise Conflict("It is too old to be tried again: schedule a new one.", code="archived")
     settings = effective_settings()
     if not _never_went_out(follow_up):
         raise Conflict("Only a follow-up that never went out can be tried again.", code="not_retriable")

@@ -15,6 +15,9 @@ FOLLOWUP_CLAIM_BATCH = env.int("FOLLOWUP_CLAIM_BATCH", default=500)
 # What the threads of a worker ask of the database at about the same time goes in one commit.
 FOLLOWUP_GROUP_COMMIT = env.bool("FOLLOWUP_GROUP_COMMIT", default=True)
 FOLLOWUP_GROUP_WINDOW_SECONDS = env.float("FOLLOWUP_GROUP_WINDOW_SECONDS", default=0.005)
+FOLLOWUP_ARCHIVE_AFTER_DAYS = env.int("FOLLOWUP_ARCHIVE_AFTER_DAYS", default=90)
+FOLLOWUP_KEEP_EVENTS_DAYS = env.int("FOLLOWUP_KEEP_EVENTS_DAYS", default=400)
+FOLLOWUP_KEEP_SANDBOX_DAYS = env.int("FOLLOWUP_KEEP_SANDBOX_DAYS", default=30)
 FOLLOWUP_CONNECT_TIMEOUT_SECONDS = 3.05
 FOLLOWUP_READ_TIMEOUT_SECONDS = env.float("FOLLOWUP_READ_TIMEOUT_SECONDS", default=30)
 # The most messages a second, over all workers; 0: no limit.

@@ -218,6 +218,8 @@ def test_production_mail_needs_a_sender_of_our_own(settings: Settings, sender: s
         ("FOLLOWUP_LOOK_INTERVAL_SECONDS", 0, "followups.E008"),
         ("FOLLOWUP_NO_PROOF_HOURS", 0, "followups.E008"),
         ("FOLLOWUP_POLL_HOURS", [1, 0], "followups.E009"),
+        ("FOLLOWUP_ARCHIVE_AFTER_DAYS", 29, "followups.E010"),
+        ("FOLLOWUP_KEEP_EVENTS_DAYS", 29, "followups.E010"),
     ],
 )
 def test_times_of_doubt_that_prove_nothing_are_faults(
