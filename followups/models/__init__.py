@@ -10,6 +10,7 @@ from followups.models.privacy import Erasure
 from followups.models.recipients import Device, InAppMessage, RecipientPreference, SandboxMessage, Suppression
 from followups.models.schedules import FollowUpSchedule, SessionPlan
 from followups.models.settings import FollowUpSetting
+from followups.models.stamps import Stamp
 from followups.models.templates import TEXT_FIELDS, FollowUpTemplate, TemplateText, TemplateVersion
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "RecipientPreference",
     "SandboxMessage",
     "SessionPlan",
+    "Stamp",
     "Suppression",
     "TemplateText",
     "TemplateVersion",

@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from followups.choices import SettingType
+from followups.models.stamps import bumps_catalogue
 
 
 class FollowUpSetting(models.Model):
@@ -25,6 +26,7 @@ class FollowUpSetting(models.Model):
         db_table = "follow_up_settings"
         verbose_name = _("setting")
         ordering = ["setting_key"]
+        triggers = [bumps_catalogue("setting_change_is_seen")]
 
     def __str__(self) -> str:
         return self.setting_key

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from followups.choices import DltCategory, TemplateType
 from followups.conf import channel_choices
+from followups.models.stamps import bumps_catalogue
 
 
 class TemplateText(models.Model):
@@ -142,6 +143,7 @@ class FollowUpTemplate(TemplateText):
                 name="template_archived_is_inactive",
             ),
         ]
+        triggers = [bumps_catalogue("template_change_is_seen")]
 
     def __str__(self) -> str:
         return self.name

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings as django_settings
-from django.db.models import QuerySet
+from django.db.models import Prefetch
 from django.utils.timezone import now
 
 from followups.exceptions import LimitReached, TemplateNotFound
-from followups.models import FollowUpTemplate
+from followups.models import FollowUpTemplate, TemplateVersion
 from followups.rendering import MAX_VALUE_LENGTH, STANDARD_VARIABLES, is_storable
+from followups.selectors.catalogue import Catalogue
 from followups.selectors.refusals import CLOCK_DIFFERENCE, closed_hours_of, live_times
 from followups.selectors.settings import EffectiveSettings
 from followups.timing import first_free
@@ -18,19 +19,33 @@ from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import InvalidInput
 
 
-def templates_on_sale() -> QuerySet[FollowUpTemplate]:
-    """Active templates whose channel is in use."""
-    return FollowUpTemplate.objects.filter(is_active=True, channel__in=django_settings.FOLLOWUP_CHANNELS)
+def templates_on_sale(known: Catalogue) -> list[FollowUpTemplate]:
+    """Active templates whose channel is in use, the oldest first, each with its newest version at hand."""
+    return [template for template in _active_templates(known).values() if _is_on_sale(template)]
 
 
-def template_on_sale(template_id: UUID, *, channel: str | None = None) -> FollowUpTemplate:
+def template_on_sale(known: Catalogue, template_id: UUID, *, channel: str | None = None) -> FollowUpTemplate:
     """One of them. Raises ``TemplateNotFound``, or ``InvalidInput`` when it's not the channel named."""
-    template = templates_on_sale().filter(pk=template_id).first()
-    if template is None:
+    template = _active_templates(known).get(template_id)
+    if template is None or not _is_on_sale(template):
         raise TemplateNotFound()
     if channel is not None and channel != template.channel:
         raise InvalidInput.field("channel", f"This template goes out by {template.channel}.")
     return template
+
+
+def _active_templates(known: Catalogue) -> Mapping[UUID, FollowUpTemplate]:
+    return known.keep("templates", _read_active_templates)
+
+
+def _read_active_templates() -> dict[UUID, FollowUpTemplate]:
+    newest = TemplateVersion.objects.order_by("template_id", "-number").distinct("template_id")
+    active = FollowUpTemplate.objects.filter(is_active=True).order_by("created_at", "pk")
+    return {each.pk: each for each in active.prefetch_related(Prefetch("versions", queryset=newest))}
+
+
+def _is_on_sale(template: FollowUpTemplate) -> bool:
+    return template.channel in django_settings.FOLLOWUP_CHANNELS
 
 
 def serves(template: FollowUpTemplate, service_type: str) -> bool:

@@ -15,6 +15,7 @@ from followups.composing import render_version, values_for
 from followups.exceptions import LimitReached
 from followups.gate import Facts, Go, Later, verdict
 from followups.models import FollowUpTemplate
+from followups.selectors.catalogue import catalogue
 from followups.selectors.follow_ups import session_of
 from followups.selectors.ordering import check_custom_variables, moment_of, template_on_sale
 from followups.selectors.recipients import reachability
@@ -73,10 +74,11 @@ def quote(
     Raises ``TemplateNotFound``, ``SessionNotFound`` and ``InvalidInput`` as it does; whatever else it would
     raise is among the ``refusals``, in its order.
     """
-    template = template_on_sale(template_id, channel=channel)
+    known = catalogue()
+    template = template_on_sale(known, template_id, channel=channel)
     session = session_of(user, session_id) if session_id is not None else None
     variables = check_custom_variables(template, custom_variables or {})
-    settings = effective_settings()
+    settings = effective_settings(known)
     order = Order(user, template, now(), Origin.MANUAL, session)
     departure, refusals = NEVER, []
     try:

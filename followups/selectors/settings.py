@@ -8,6 +8,7 @@ import structlog
 
 from followups.conf import SETTINGS, SettingValue
 from followups.models import FollowUpSetting
+from followups.selectors.catalogue import Catalogue, catalogue
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +40,16 @@ class EffectiveSettings:
         return self.quiet_hours_start, self.quiet_hours_end
 
 
-def effective_settings() -> EffectiveSettings:
-    """Read the table. A missing or inactive row means the default; a broken one its safe value.
+def effective_settings(known: Catalogue | None = None) -> EffectiveSettings:
+    """The settings as of this moment, or as ``known``, which was asked for just now, has them.
 
-    A broken switch never turns charging or sending on by itself: it reads as off.
+    A missing or inactive row means the default; a broken one its safe value: a broken switch never turns
+    charging or sending on by itself, it reads as off.
     """
+    return (known or catalogue()).keep("settings", _read)
+
+
+def _read() -> EffectiveSettings:
     stored = dict(FollowUpSetting.objects.filter(is_active=True).values_list("setting_key", "setting_value"))
     values: dict[str, SettingValue] = {}
     for field in fields(EffectiveSettings):

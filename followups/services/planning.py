@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 import structlog
-from django.conf import settings as django_settings
 from django.db import transaction
 from django.utils.timezone import now
 
 from credits.services import lock_account
 from followups.choices import Origin
 from followups.models import FollowUpSchedule, FollowUpTemplate, SessionPlan
-from followups.selectors.ordering import pick_time, serves
+from followups.selectors.catalogue import Catalogue, catalogue
+from followups.selectors.ordering import pick_time, serves, templates_on_sale
 from followups.selectors.refusals import Order
 from followups.selectors.settings import EffectiveSettings, effective_settings
 from followups.services.scheduling import prepare, sell
@@ -39,7 +39,7 @@ def plan_locked(*, session: Session) -> SessionPlan:
     known = SessionPlan.objects.filter(session=session).first()
     if known is not None:
         return known
-    decisions = _book_sequence(session, effective_settings())
+    decisions = _book_sequence(session, catalogue())
     log.info("session_planned", session_id=session.pk, booked=sum("follow_up" in each for each in decisions))
     return SessionPlan.objects.create(session=session, decisions=decisions)
 
@@ -61,16 +61,16 @@ def plan_missed_sessions(*, batch: int = 100) -> int:
     return planned
 
 
-def _book_sequence(session: Session, settings: EffectiveSettings) -> list[dict[str, object]]:
+def _book_sequence(session: Session, known: Catalogue) -> list[dict[str, object]]:
+    settings = effective_settings(known)
     if not settings.auto_followup_enabled:
         return [{"skipped": "auto_followup_enabled"}]
     account = lock_account(user=session.user)
     room = settings.max_followups_per_session - session.follow_up_count
-    templates = FollowUpTemplate.objects.filter(
-        is_active=True, sequence_order__isnull=False, channel__in=django_settings.FOLLOWUP_CHANNELS
-    ).order_by("sequence_order", "created_at", "pk")
+    automatic = [each for each in templates_on_sale(known) if each.sequence_order is not None]
+    automatic.sort(key=lambda template: template.sequence_order or 0)
     decisions: list[dict[str, object]] = []
-    for template in templates:
+    for template in automatic:
         if not serves(template, session.service_type):
             continue
         decision: dict[str, object] = {"template": str(template.pk)}

@@ -14,6 +14,7 @@ from credits.services import charge, lock_account
 from followups.choices import Origin, TemplateType
 from followups.exceptions import SessionNotFound, TemplateNotFound
 from followups.models import FollowUpSchedule
+from followups.selectors.catalogue import catalogue
 from followups.selectors.ordering import (
     check_custom_variables,
     lawful,
@@ -49,10 +50,11 @@ def schedule_follow_up(
     Raises ``TemplateNotFound``, ``SessionNotFound``, ``InvalidInput``, ``LimitReached``, ``Unreachable`` or
     ``InsufficientCredits``; nothing is stored or charged then.
     """
-    template = template_on_sale(template_id, channel=channel)
+    known = catalogue()
+    template = template_on_sale(known, template_id, channel=channel)
     session = _lock_own_session(user, session_id) if session_id is not None else None
     variables = check_custom_variables(template, custom_variables or {})
-    settings = effective_settings()
+    settings = effective_settings(known)
     account = lock_account(user=user)  # the user's lock: limits are looked at one request at a time
     moment = moment_of(user=user, template=template, wanted=scheduled_at, settings=settings)
     order = Order(user, template, moment, Origin.MANUAL, session)
@@ -70,19 +72,20 @@ def send_now(*, user: User, session_id: str, channel: str) -> FollowUpSchedule:
     session = _lock_own_session(user, session_id)
     if session.status != Session.Status.COMPLETED:
         raise Conflict("This session isn't completed yet.", code="session_not_completed")
+    known = catalogue()
     template = next(
         (
             template
-            for template in templates_on_sale()
-            .filter(channel=channel, template_type=TemplateType.SESSION_FOLLOWUP)
-            .order_by("created_at", "pk")
-            if serves(template, session.service_type)
+            for template in templates_on_sale(known)
+            if template.channel == channel
+            and template.template_type == TemplateType.SESSION_FOLLOWUP
+            and serves(template, session.service_type)
         ),
         None,
     )
     if template is None:
         raise TemplateNotFound("There is no session follow-up on this channel.")
-    settings = effective_settings()
+    settings = effective_settings(known)
     account = lock_account(user=user)
     order = Order(user, template, lawful(user, template, now()), Origin.INSTANT, session)
     _refuse(limits_on(order, settings))

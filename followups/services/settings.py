@@ -25,6 +25,8 @@ def update_settings(*, changes: Mapping[str, object]) -> None:
             errors[key] = [str(error)]
     if errors:
         raise InvalidInput("Some settings are not valid; nothing was saved.", errors=errors)
+    # In one order whatever is changed, and before the stamp of all settings, which each change takes.
+    list(FollowUpSetting.objects.select_for_update().order_by("setting_key"))
     for key, text in texts.items():
         setting = SETTINGS[key]
         FollowUpSetting.objects.update_or_create(

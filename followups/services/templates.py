@@ -47,7 +47,7 @@ def save_template(
     template.variables = list(findings.variables)
     template.full_clean()
     template.save()
-    pin_version(template=template, actor=actor)
+    template.version = pin_version(template=template, actor=actor).number
     return template, findings.warnings
 
 
@@ -70,13 +70,12 @@ def pin_version(*, template: FollowUpTemplate, actor: User | None = None) -> Tem
         latest = TemplateVersion.objects.create(
             template=locked, number=locked.version, created_by=actor, **text
         )
-    template.version = latest.number
     return latest
 
 
 def _version_of_text(template: FollowUpTemplate) -> TemplateVersion | None:
     """The newest version, if it's the template's text as it stands."""
-    newest = template.versions.order_by("-number").first()
+    newest = template.versions.first()  # the newest comes first, and may be at hand
     if newest is None or any(getattr(newest, name) != getattr(template, name) for name in TEXT_FIELDS):
         return None
     return newest

@@ -27,6 +27,8 @@ FOLLOWUP_PER_SECOND = {
     "whatsapp": env.float("WHATSAPP_PER_SECOND", default=0),
     "push": env.float("PUSH_PER_SECOND", default=0),
 }
+# Off: settings and templates are read from their tables each time.
+FOLLOWUP_CATALOGUE_CACHE = env.bool("CATALOGUE_CACHE", default=True)
 FOLLOWUP_REPORT_TIME_ZONE = env.str("REPORT_TIME_ZONE", default="UTC")
 FOLLOWUP_ADDRESS_SALT = env.str("ADDRESS_HASH_SALT", default=SECRET_KEY)
 

@@ -1,5 +1,6 @@
 """Faults 1-11 of the first implementation: money."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from credits.selectors import balance_of, imbalances
 from credits.services import grant
 from followups.choices import State
 from followups.exceptions import Rejected
-from followups.models import FollowUpAnalytics, FollowUpSchedule, FollowUpSetting, FollowUpTemplate
+from followups.models import FollowUpAnalytics, FollowUpSchedule, FollowUpSetting, FollowUpTemplate, Stamp
 from followups.services.analytics import roll_up_changed_days
 from followups.services.settings import update_settings
 from jyotiflow.accounts.models import User
@@ -130,6 +131,7 @@ def test_orig_08_unreadable_settings_never_turn_charging_on(
     assert schedule(template, 1).json()["credits_charged"] == 0
     with connection.cursor() as cursor:  # undone with the test's transaction
         cursor.execute("ALTER TABLE follow_up_settings RENAME TO lost")
+    Stamp.objects.update(stamp=uuid.uuid4())  # what this process read before counts no more
     assert schedule(template, 48).status_code == 500
     assert balance_of(rich_user) == 100
     assert FollowUpSchedule.objects.count() == 1
