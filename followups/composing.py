@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import css_inline
-from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.formats import date_format
-from django.utils.safestring import mark_safe
 
 from followups.addresses import hash_address
-from followups.links import preferences_url, unsubscribe_url
+from followups.layouts import Words, lay_out
+from followups.links import unsubscribe_url
 from followups.models import FollowUpSchedule, TemplateText
 from followups.rendering import (
     MAX_SUMMARY_LENGTH,
     PRIVATE_VARIABLES,
-    render_html,
     render_subject,
     render_text,
     truncate,
@@ -24,12 +21,9 @@ from followups.rendering import (
 from jyotiflow.accounts.models import Language, User
 from sessions_app.models import Session
 
-BRAND = "JyotiFlow"
 # UTF-16 units: what a lock screen shows (and far below FCM's 4,096 bytes), what Twilio takes.
 LONGEST_SUBJECT = {"push": 120}
 LONGEST_TEXT = {"push": 500, "sms": 1_600, "whatsapp": 1_600}
-
-_inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
 
 
 @dataclass(frozen=True)
@@ -120,20 +114,5 @@ def render_version(
     if channel != "email":
         return Rendered(subject, body, body)
     link = unsubscribe_url(user_id=user_id, channel=channel, address_hash=hash_address(address))
-    context = {
-        "language": language,
-        "subject": subject,
-        "body_html": mark_safe(render_html(content, values, language)),  # noqa: S308  every value is escaped in it
-        "body_text": body,
-        "unsubscribe_url": link,
-        "preferences_url": preferences_url(),
-        "brand": BRAND,
-    }
-    return Rendered(
-        subject,
-        body,
-        # Plain text: Django escapes by file name, and .txt is not escaped.
-        render_to_string("followups/email/layout.txt", context).strip() + "\n",
-        html=_inliner.inline(render_to_string("followups/email/layout.html", context)),
-        unsubscribe_url=link,
-    )
+    mail = lay_out(Words(content, values, language, subject, body, link))
+    return Rendered(subject, body, mail.text, html=mail.html, unsubscribe_url=link)

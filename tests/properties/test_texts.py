@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from followups.channels.base import Message
 from followups.channels.email import EmailChannel
 from followups.composing import Rendered, render_version
+from followups.layouts import Words, lay_out, lay_out_whole
 from followups.models import SandboxMessage, TemplateVersion
 from followups.rendering import MAX_VALUE_LENGTH, clean, is_storable, one_line, render_text
 from followups.segments import GSM_BASIC, GSM_EXTENDED, count_segments
@@ -148,6 +149,27 @@ def test_a_mail_holds_the_words_it_was_given_and_no_header_more(value: str, name
     assert text.get_content().split() == rendered.text.split()
     assert page.get_content().split() == rendered.html.split()
     assert "secret@example.test" not in mail.as_string()
+
+
+@given(
+    name=mischief,
+    summary=mischief,
+    between=st.sampled_from(["", "**", "\n\n", "<b>", "* ", "\ue000"]),
+    language=st.sampled_from(["en", "ta"]),
+)
+def test_a_mail_put_together_from_pieces_is_the_one_laid_out_whole(
+    name: str, summary: str, between: str, language: str
+) -> None:
+    content = f"Dear {{{{user_name}}}},\n\n{between}{{{{guidance_summary}}}}{between} பா\n{{{{user_name}}}}"
+    words = Words(
+        content,
+        {"user_name": clean(name), "guidance_summary": clean(summary)},
+        language,
+        f"For {one_line(clean(name))} & you",
+        f"Dear {clean(name)},\n\n{clean(summary)}".strip(),
+        "https://x.test/u/1-email.abc_-",
+    )
+    assert lay_out(words) == lay_out_whole(words)
 
 
 @given(mischief)
