@@ -18,6 +18,11 @@ class Part:
 # In the order they are played: those with the most rows come last.
 PARTS = {
     "send": Part("benchmarks.send"),
+    "send-latency": Part("benchmarks.send_latency"),
+    "schedule": Part("benchmarks.schedule"),
+    "receipts": Part("benchmarks.receipts"),
+    "lateness": Part("benchmarks.lateness"),
+    "scale": Part("benchmarks.scale"),
 }
 DEFAULT_ROUNDS = 5
 

@@ -10,11 +10,12 @@ from typing import Any
 from django.db import connection
 
 from benchmarks.contenders import race
-from benchmarks.ours import OurContender, World
+from benchmarks.ours import OurContender
 from benchmarks.parts import Options, Report, say
 from benchmarks.setup import OURS
 from benchmarks.sink.control import Sink
 from benchmarks.stage import Stage
+from benchmarks.world import World
 
 MESSAGES = 2_000
 FUNCTIONS = 45

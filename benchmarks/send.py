@@ -2,16 +2,19 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from benchmarks.contenders import Contender, Run, race
 from benchmarks.floor import FloorContender
-from benchmarks.ours import OurContender, World
+from benchmarks.ours import OurContender
 from benchmarks.parts import Invalid, Options, Report, say
 from benchmarks.peer.contender import PostOfficeContender, words_of
 from benchmarks.setup import OURS, POST_OFFICE
 from benchmarks.sink.control import Sink
 from benchmarks.stage import Stage, own_database
+from benchmarks.world import World
 
+Racer = TypeVar("Racer")
 MESSAGES = 5_000
 WARM_UP = 500
 PEERS = "post_office"  # the database of all of them
@@ -29,8 +32,8 @@ def measure(stage: Stage, options: Options) -> Report:
                     racer, stage, sink, count=count, sends=not isinstance(racer, FloorContender)
                 )
             add_runs(report, "send", runs)
-            say(f"  round {number + 1}: " + _line(runs))
-            _require_alike(runs)
+            say(f"  round {number + 1}: " + line(runs))
+            require_alike(runs)
     return report
 
 
@@ -68,7 +71,7 @@ def contenders(stage: Stage, readers: int) -> Iterator[tuple[Sink, list[Contende
         yield sink, [ours, floor, *peers]
 
 
-def turned(racers: list[Contender], by: int) -> list[Contender]:
+def turned(racers: list[Racer], by: int) -> list[Racer]:
     """The same, another one first."""
     start = by % len(racers)
     return racers[start:] + racers[:start]
@@ -85,15 +88,16 @@ def add_runs(report: Report, part: str, runs: dict[str, Run]) -> None:
         for group in run.cpu:
             report.add(f"{own}.cpu_ms_{group.lower()}", run.cpu_ms(group), "ms")
         report.add(f"{own}.cpu_ms_with_sink", run.cpu_ms(*run.cpu), "ms")
-        if run is not ours:
+        if name.startswith(PEERS) or name == FloorContender.name:
             report.add(f"{part}.vs_{name}", ours.per_second / run.per_second, "×")
 
 
-def _line(runs: dict[str, Run]) -> str:
+def line(runs: dict[str, Run]) -> str:
+    """One round in a line."""
     return ", ".join(f"{name} {run.per_second:.0f}/s {run.cpu_ms():.2f} ms" for name, run in runs.items())
 
 
-def _require_alike(runs: dict[str, Run]) -> None:
+def require_alike(runs: dict[str, Run]) -> None:
     """Raises ``Invalid`` when one sent far shorter mails than another."""
     sizes = {name: run.bytes / run.count for name, run in runs.items() if run.bytes}
     if max(sizes.values()) > min(sizes.values()) * (1 + ALIKE):

@@ -1,0 +1,1 @@
+"""The product's web process, with two views beside its own to compare them with."""
