@@ -10,7 +10,8 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     pool={"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=20), "timeout": 10},
     connect_timeout=5,
 )
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted server must not fail the next request
+DATABASES["default"]["ENGINE"] = "jyotiflow.postgresql"  # a restarted server must not fail the next request
+DATABASE_TRUST_SECONDS = env.float("DATABASE_TRUST_SECONDS", default=1.0)
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
 # Read by the checks: production must name its servers.
 UNNAMED_SERVERS = [name for name in ("DATABASE_URL", "REDIS_URL") if name not in os.environ]
