@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
 
 from django.utils import translation
 from django.utils.formats import date_format
@@ -76,11 +78,16 @@ def values_for(
         values["service_type"] = session.service_type.replace("_", " ")
         values["guidance_summary"] = truncate(session.guidance_summary, MAX_SUMMARY_LENGTH)
         if session.completed_at:
-            with translation.override(language):
-                values["session_date"] = date_format(session.completed_at.astimezone(user.zone), "j F Y")
+            values["session_date"] = _written(session.completed_at.astimezone(user.zone).date(), language)
     if not is_private:
         values = {name: value for name, value in values.items() if name not in PRIVATE_VARIABLES}
     return values
+
+
+@lru_cache(maxsize=1_024)
+def _written(day: date, language: str) -> str:
+    with translation.override(language):
+        return date_format(day, "j F Y")
 
 
 def render_version(

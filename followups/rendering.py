@@ -111,7 +111,7 @@ def truncate(text: str, limit: int) -> str:
 
 
 def _units(text: str) -> int:
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def with_fallbacks(names: Sequence[str], values: Mapping[str, str], language: str) -> dict[str, str]:

@@ -35,6 +35,7 @@ class EmailChannel(Channel):
 
     def __init__(self, *, sender: str) -> None:
         self.sender = sender
+        self._domain = punycode(_address(sender).rpartition("@")[2])
         self.provider = settings.EMAIL_ESP or "smtp"
         self.key = esp.KEYS.get(self.provider)
         self.keeps_key_for = self.key.kept_for if self.key else None
@@ -60,7 +61,7 @@ class EmailChannel(Channel):
 
     def message_id(self, message: Message) -> str:
         """The same for every attempt at a follow-up, so that a mailbox may drop the second of two."""
-        return f"<{message.follow_up_id}@{punycode(_address(self.sender).rpartition('@')[2])}>"
+        return f"<{message.follow_up_id}@{self._domain}>"
 
     def send(self, message: Message) -> Accepted:
         """Send the mail over this thread's connection."""

@@ -3,15 +3,15 @@
 import binascii
 from base64 import b64encode
 from collections.abc import Iterator
-from email.utils import formatdate
+from email.utils import formatdate, parseaddr
 from functools import lru_cache
 from typing import Final, TypeGuard
-from uuid import uuid4
 
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.message import sanitize_address
 
 LONGEST_LINE: Final = 900  # characters of a header's line; RFC 5322 allows 998 with the line's end
+_BOUNDARY: Final = "=_jyotiflow"  # neither quoted-printable nor base64 ever has its first two characters
 _WORD_BYTES: Final = 45  # of UTF-8 in an encoded word of 75 characters (RFC 2047)
 _LITTLE: Final = 6  # one byte in so many outside ASCII: quoted-printable is still shorter than base64
 
@@ -23,8 +23,8 @@ def as_bytes(mail: EmailMessage) -> bytes:
         return data
     headers = {
         "Subject": mail.subject,
-        "From": _sender(mail.from_email),
-        "To": ", ".join(_sender(each) if not each.isascii() else each for each in mail.to),
+        "From": encoded(mail.from_email),
+        "To": ", ".join(map(encoded, mail.to)),
         "Date": formatdate(),
         **mail.extra_headers,
         "MIME-Version": "1.0",
@@ -32,9 +32,8 @@ def as_bytes(mail: EmailMessage) -> bytes:
     parts = [_part("plain", str(mail.body)), *(_part("html", str(each[0])) for each in mail.alternatives)]
     if len(parts) == 1:
         return _head(headers) + parts[0]
-    boundary = f"=_{uuid4().hex}"  # neither quoted-printable nor base64 ever has these two characters
-    headers["Content-Type"] = f'multipart/alternative; boundary="{boundary}"'
-    edge = f"--{boundary}".encode()
+    headers["Content-Type"] = f'multipart/alternative; boundary="{_BOUNDARY}"'
+    edge = f"--{_BOUNDARY}".encode()
     return b"".join([_head(headers), b"\r\n", *(edge + b"\r\n" + part for part in parts), edge + b"--\r\n"])
 
 
@@ -73,10 +72,25 @@ def _words(value: str) -> Iterator[bytes]:
     yield word
 
 
+def encoded(address: str) -> str:
+    """An address, perhaps with a name, as it stands in a header."""
+    return address if address.isascii() and "<" not in address else _encoded(address)
+
+
+def envelope(address: str) -> str:
+    """An address as it stands in the SMTP conversation, without a name."""
+    return _bare(address) if "<" in address or not address.isascii() else address
+
+
 @lru_cache(maxsize=64)
-def _sender(address: str) -> str:
-    encoded: str = sanitize_address(address, "utf-8")
-    return encoded
+def _encoded(address: str) -> str:
+    text: str = sanitize_address(address, "utf-8")
+    return text
+
+
+@lru_cache(maxsize=64)
+def _bare(address: str) -> str:
+    return parseaddr(_encoded(address))[1]
 
 
 def _part(subtype: str, text: str) -> bytes:

@@ -8,9 +8,8 @@ from typing import Any, Final, cast
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
-from django.core.mail.message import sanitize_address
 
-from followups.channels.mime import as_bytes
+from followups.channels.mime import as_bytes, envelope
 
 FRESH_SECONDS: Final = 10  # a connection unused for longer may be dead: servers hang up on idlers
 MAILS_PER_CONNECTION: Final = 100  # servers cut a connection after some number of mails
@@ -118,8 +117,8 @@ class PhasedEmailBackend(EmailBackend):
                 connection.start_conversation()
             connection.mails += 1
             connection.sendmail(
-                sanitize_address(email_message.from_email, "utf-8"),
-                [sanitize_address(each, "utf-8") for each in email_message.recipients()],
+                envelope(email_message.from_email),
+                [envelope(each) for each in email_message.recipients()],
                 as_bytes(email_message),
             )
         return connection is not None

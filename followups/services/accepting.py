@@ -10,6 +10,7 @@ import structlog
 from django.db import connection, transaction
 
 from followups.channels.base import Accepted
+from followups.services.admission import has_answered, report
 from followups.services.grouping import ALONE, Alone
 from followups.services.settling import Outcome, settle
 from jyotiflow.failpoints import failpoint
@@ -60,11 +61,19 @@ class Ended:
     """A call that has ended, and how."""
 
     attempt_id: UUID
+    channel_name: str
     outcome: Outcome
 
 
 def settle_all(ended: Sequence[Ended]) -> list[None | Alone]:
-    """Write down how calls ended: acceptances in one statement; one that is alone, whatever it is."""
+    """Write down how calls ended: acceptances in one statement, and one alone whatever it is.
+
+    One answer a channel is reported to its breaker; what was no answer has been.
+    """
+    for channel_name, outcome in {
+        each.channel_name: each.outcome for each in ended if has_answered(each.outcome)
+    }.items():
+        report(channel_name, outcome)
     accepted = {each.attempt_id: each.outcome for each in ended if isinstance(each.outcome, Accepted)}
     written = _accept(accepted) if accepted else set()
     rest = [each for each in ended if each.attempt_id not in written]

@@ -91,18 +91,25 @@ def admit(channel: str, calls: int = 1) -> Room:
     )
 
 
+def has_answered(outcome: Outcome) -> bool:
+    """Whether a call ended with the provider's word about the message."""
+    match outcome:
+        case Misconfigured() | OutcomeUnknown() | NotProcessed(answered=False):
+            return False
+    return True
+
+
 def report(channel: str, outcome: Outcome) -> None:
     """Tell how an admitted call ended: any answer about a message closes the breaker."""
     if get_channel(channel).is_local:
         return
     try:
-        match outcome:
-            case Misconfigured():
-                _fail(channel, cool_down=HALT_WAIT.total_seconds())
-            case OutcomeUnknown() | NotProcessed(answered=False):
-                _fail(channel, cool_down=COOL_DOWN_SECONDS)
-            case _:
-                _script("answered")(keys=[breaker_key(channel)], args=[FORGOTTEN_AFTER_SECONDS])
+        if has_answered(outcome):
+            _script("answered")(keys=[breaker_key(channel)], args=[FORGOTTEN_AFTER_SECONDS])
+        elif isinstance(outcome, Misconfigured):
+            _fail(channel, cool_down=HALT_WAIT.total_seconds())
+        else:
+            _fail(channel, cool_down=COOL_DOWN_SECONDS)
     except RedisError as error:
         log.warning("admission_unknown", channel=channel, error=type(error).__name__)
 

@@ -21,7 +21,7 @@ from followups.choices import State
 from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Rejected
 from followups.models import FollowUpSchedule
 from followups.services.accepting import Ended, settle_all
-from followups.services.admission import Refusal, admit, give_back, report
+from followups.services.admission import Refusal, admit, give_back, has_answered, report
 from followups.services.gating import Begun, pass_gate
 from followups.services.grouping import Group
 from followups.services.settling import Outcome, let_connection_go
@@ -82,9 +82,10 @@ def deliver(*, follow_up_id: UUID, token: UUID) -> None:
         give_back(channel.name)
     else:
         outcome = call(channel, passed.message)
-        report(channel.name, outcome)
+        if not has_answered(outcome):
+            report(channel.name, outcome)
     failpoint("after_call")
-    _SETTLING.ask(Ended(passed.message.attempt_id, outcome))
+    _SETTLING.ask(Ended(passed.message.attempt_id, channel.name, outcome))
     failpoint("after_settle")
 
 

@@ -27,6 +27,10 @@ from tests.factories import UserFactory
 from tests.followups.conftest import ScriptedChannel
 
 
+def told(attempt_id: UUID, outcome: Outcome) -> Ended:
+    return Ended(attempt_id, "email", outcome)
+
+
 class Counting:
     """Doubles numbers, slowly, and remembers its batches."""
 
@@ -169,7 +173,7 @@ class TestSettling:
 
     def test_acceptances_are_written_together(self, called: list[UUID]) -> None:
         ended = [
-            Ended(attempt_id, Accepted(f"id-{number}", delivered=number == 1, details={"n": number}))
+            told(attempt_id, Accepted(f"id-{number}", delivered=number == 1, details={"n": number}))
             for number, attempt_id in enumerate(called)
         ]
         assert settle_all(ended) == [None] * 6
@@ -186,27 +190,27 @@ class TestSettling:
 
     def test_every_other_ending_is_left_alone(self, called: list[UUID]) -> None:
         endings: list[Outcome] = [Accepted("a"), OutcomeUnknown("timeout"), NotProcessed("429"), Accepted("")]
-        ended = [Ended(*pair) for pair in zip(called[:4], endings, strict=True)]
+        ended = [told(attempt_id, ending) for attempt_id, ending in zip(called[:4], endings, strict=True)]
         assert settle_all(ended) == [None, ALONE, ALONE, None]
         assert [settle_all([each]) for each in ended[1:3]] == [[None], [None]]
         statuses = [FollowUpSchedule.objects.get(attempts=each).status for each in called]
         assert statuses == ["sent", "in_doubt", "pending", "sent", "sending", "sending"]
 
     def test_a_message_that_has_an_owner_is_left_alone(self, called: list[UUID]) -> None:
-        settle_all([Ended(called[0], Accepted("taken"))])
-        assert settle_all([Ended(called[1], Accepted("taken")), Ended(called[2], Accepted("own"))]) == [
+        settle_all([told(called[0], Accepted("taken"))])
+        assert settle_all([told(called[1], Accepted("taken")), told(called[2], Accepted("own"))]) == [
             ALONE,
             None,
         ]
-        settle_all([Ended(called[1], Accepted("taken"))])
+        settle_all([told(called[1], Accepted("taken"))])
         assert Attempt.objects.get(pk=called[1]).provider_message_id == ""
         assert FollowUpSchedule.objects.get(attempts=called[1]).status == State.SENT
 
     def test_what_a_report_has_settled_meanwhile_stays(self, called: list[UUID]) -> None:
-        settle_all([Ended(called[0], Accepted("first"))])
-        assert settle_all([Ended(called[0], Accepted("second")), Ended(called[1], Accepted("b"))]) == [
+        settle_all([told(called[0], Accepted("first"))])
+        assert settle_all([told(called[0], Accepted("second")), told(called[1], Accepted("b"))]) == [
             ALONE,
             None,
         ]
-        settle_all([Ended(called[0], Accepted("second"))])
+        settle_all([told(called[0], Accepted("second"))])
         assert Attempt.objects.get(pk=called[0]).provider_message_id == "first"
