@@ -33,7 +33,7 @@ LONGEST_GATE_SECONDS = 5  # from the gate to the socket; a worker slower than th
 
 _BEGIN: Final = """
     UPDATE follow_up_schedules AS follow_up
-       SET claim_token = gen_random_uuid(), tries = tries + 1, updated_at = statement_timestamp(),
+       SET claim_token = gen_random_uuid(), tries = tries + 1,
            lease_until = statement_timestamp() + make_interval(secs => %(lease)s)
       FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS ticket (follow_up, token)
      WHERE follow_up.id = ticket.follow_up AND follow_up.status = 'sending'
