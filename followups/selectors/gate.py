@@ -16,7 +16,7 @@ from followups.channels.base import Channel, Intent
 from followups.choices import Origin
 from followups.gate import Facts
 from followups.models import RecipientPreference, Suppression, TemplateVersion
-from followups.selectors.recipients import Reachability, last_inbound_at, reach
+from followups.selectors.recipients import NO_PREFERENCE, Reachability, last_inbound_at, reach
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
 from sessions_app.models import Session
@@ -136,12 +136,14 @@ def _at_gate(
     quiet_hours: tuple[time, time],
 ) -> AtGate:
     channel = get_channel(row.channel)
-    wish = RecipientPreference(
-        channels_off=json.loads(row.channels_off) if row.channels_off else [],
-        quiet_start=row.quiet_start,
-        quiet_end=row.quiet_end,
-        paused_until=row.paused_until,
-    )
+    wish = NO_PREFERENCE
+    if row.channels_off is not None:
+        wish = RecipientPreference(
+            channels_off=json.loads(row.channels_off),
+            quiet_start=row.quiet_start,
+            quiet_end=row.quiet_end,
+            paused_until=row.paused_until,
+        )
     reached = reach(
         channel=channel,
         hashes=hashes,

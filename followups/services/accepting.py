@@ -21,9 +21,8 @@ log = structlog.get_logger(__name__)
 # one that two of these claim, by the rule `attempt_message_has_one_owner`, with all that come with it.
 _ACCEPT: Final = """
     WITH told AS (
-        SELECT * FROM unnest(
-            %(attempts)s::uuid[], %(messages)s::text[], %(details)s::jsonb[], %(delivered)s::bool[]
-        ) AS told (attempt, message, details, is_delivered)
+        SELECT * FROM jsonb_to_recordset(%s::jsonb)
+            AS told (attempt uuid, message text, details jsonb, is_delivered bool)
     ), locked AS MATERIALIZED (
         SELECT told.*, follow_up.id AS follow_up
           FROM told
@@ -85,16 +84,17 @@ def settle_all(ended: Sequence[Ended]) -> list[None | Alone]:
 
 @transaction.atomic
 def _accept(accepted: dict[UUID, Accepted]) -> set[UUID]:
+    rows = [
+        {
+            "attempt": str(attempt_id),
+            "message": each.provider_message_id,
+            "details": dict(each.details),
+            "is_delivered": each.delivered,
+        }
+        for attempt_id, each in accepted.items()
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _ACCEPT,
-            {
-                "attempts": list(accepted),
-                "messages": [each.provider_message_id for each in accepted.values()],
-                "details": [json.dumps(dict(each.details)) for each in accepted.values()],
-                "delivered": [each.delivered for each in accepted.values()],
-            },
-        )
+        cursor.execute(_ACCEPT, [json.dumps(rows, ensure_ascii=False)])
         written = dict(cursor.fetchall())
     if written:
         failpoint("in_settle")
