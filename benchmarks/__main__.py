@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,14 @@ def main() -> int:
         with built_stage(preload="pg_stat_statements") as stage:
             return 0 if _play("benchmarks.profiling", stage, options) else 1
     with built_stage() as stage, Databases(stage) as databases:
-        failed = [name for name in asked.only or PARTS if not _measure(name, databases, options)]
+        about = machine(Path(stage.home))
+        failed = [name for name in asked.only or PARTS if not _measure(name, databases, options, about)]
     if failed:
         say(f"\nFailed: {', '.join(failed)}")
     return 1 if failed else 0
 
 
-def _measure(part: str, databases: "Databases", options: Options) -> bool:
+def _measure(part: str, databases: "Databases", options: Options, about: Mapping[str, Any]) -> bool:
     """Play one part, show what it found and publish that; ``False`` when it failed."""
     say(f"\n== {part}")
     began = time.monotonic()
@@ -54,7 +56,7 @@ def _measure(part: str, databases: "Databases", options: Options) -> bool:
     say("\n".join(["", page(figures), *report["notes"], f"{part}: {seconds:.0f} s"]))
     if not options.messages:
         known = merged(published(RESULTS), figures, part=part)
-        publish(RESULTS, machine=machine(Path(stage.home)), figures=known)
+        publish(RESULTS, machine=about, figures=known)
     return True
 
 
@@ -116,4 +118,7 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

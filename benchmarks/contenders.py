@@ -20,6 +20,7 @@ class Contender(Protocol):
     """Something that sends messages to the sink, or does nothing with them. It is asleep unless it races."""
 
     name: str
+    sends: bool  # to the sink; the floor does not
 
     @property
     def pids(self) -> Sequence[int]:
@@ -75,7 +76,6 @@ def race(
     *,
     count: int,
     delay: float = 0.0,
-    sends: bool = True,
     longest: float = 600.0,
 ) -> Run:
     """Let one contender send ``count`` messages to a sink that answers after ``delay`` seconds.
@@ -105,6 +105,6 @@ def race(
     finally:
         contender.rest()
     taken = sink.count()
-    if sends and not taken["messages"] == taken["recipients"] == count:
+    if contender.sends and not taken["messages"] == taken["recipients"] == count:
         raise Invalid(f"{contender.name}: the sink has {taken}, not {count} messages to as many.")
     return Run(count, seconds, cpu, meter.peaks(), taken["bytes"])

@@ -61,6 +61,18 @@ def verdict(name: str, median: float) -> str:
     return f"{how} {wanted:g} {'met' if is_met else 'MISSED'}"
 
 
+def overview(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown: every target, and what was measured."""
+    lines = ["| Figure | Median | Target |", "|---|--:|---|"]
+    for name, (how, wanted) in TARGETS.items():
+        found = figures.get(name)
+        middle = f"{found['median']:g} {found['unit']}" if found else "not measured"
+        lines.append(
+            f"| `{name}` | {middle} | {verdict(name, found['median']) if found else f'{how} {wanted:g}'} |"
+        )
+    return "\n".join(lines)
+
+
 def page(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """Markdown: for each family a table of ratios and targets, and one of who took what."""
     names = sorted({name.partition(".")[0] for name in figures})
@@ -119,6 +131,7 @@ def machine(home: Path) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "fsync_ms": round(_fsync_ms(home), 2),
+        "load_before": round(os.getloadavg()[0], 1),  # of others: 0 on a machine that has nothing else to do
         "measured": time.strftime("%Y-%m-%d", time.gmtime()),
     }
 
@@ -141,7 +154,8 @@ def publish(place: Path, *, machine: Mapping[str, Any], figures: Mapping[str, An
     (place / "latest.json").write_text(text + "\n", encoding="utf-8")
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
     (place / "latest.md").write_text(
-        f"# What `make bench` measured last\n\n{about}.\n\n{page(figures)}\n", encoding="utf-8"
+        f"# What `make bench` measured last\n\n{about}.\n\n{overview(figures)}\n\n{page(figures)}\n",
+        encoding="utf-8",
     )
 
 

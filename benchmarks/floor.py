@@ -71,6 +71,7 @@ class FloorContender:
     """As many workers as ours, with as many threads; nothing is logged and no transport of ours is used."""
 
     name = "noop_floor"
+    sends = False
 
     def __init__(self, stage: Stage, world: Any, setup: Ours) -> None:
         self._world = world

@@ -22,6 +22,8 @@ TICK_SECONDS = float(app.conf.beat_schedule["dispatch due follow-ups"]["schedule
 class OurContender:
     """The product on workers as ``setup`` says, sending by one channel."""
 
+    sends = True
+
     def __init__(
         self,
         stage: Stage,

@@ -1,7 +1,7 @@
 """`send`: due rows become mails with a durable outcome, beside the no-op floor and django-post-office."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TypeVar
 
 from benchmarks.contenders import Contender, Run, race
@@ -26,11 +26,7 @@ def measure(stage: Stage, options: Options) -> Report:
     report, count = Report(), options.messages or MESSAGES
     with contenders(stage, count) as (sink, racers):
         for number in range(options.rounds):
-            runs = {}
-            for racer in turned(racers, number):
-                runs[racer.name] = race(
-                    racer, stage, sink, count=count, sends=not isinstance(racer, FloorContender)
-                )
+            runs = {racer.name: race(racer, stage, sink, count=count) for racer in turned(racers, number)}
             add_runs(report, "send", runs)
             say(f"  round {number + 1}: " + line(runs))
             require_alike(runs)
@@ -40,35 +36,24 @@ def measure(stage: Stage, options: Options) -> Report:
 @contextlib.contextmanager
 def contenders(stage: Stage, readers: int) -> Iterator[tuple[Sink, list[Contender]]]:
     """All of them, started, warm and at rest."""
+    warm_up = min(readers, WARM_UP)
     with contextlib.ExitStack() as stack:
         stack.enter_context(own_database(stage, PEERS, template="template0"))
-        sink = Sink(stage.ports["control"])
-        stack.callback(sink.close)
-        world = World(readers=max(readers, WARM_UP))
-
-        def enter(make: Callable[[], Contender], *, sends: bool = True) -> Contender:
-            contender = make()
-            stack.callback(contender.close)
-            race(contender, stage, sink, count=WARM_UP, sends=sends)
-            return contender
-
+        sink = stack.enter_context(contextlib.closing(Sink(stage.ports["control"])))
+        world = World(readers=readers)
         say("  starting and warming up …")
-        ours = OurContender(stage, world, OURS)
-        stack.callback(ours.close)
+        ours = stack.enter_context(contextlib.closing(OurContender(stage, world, OURS)))
         ours.workers.wait_until_ready()
-        race(ours, stage, sink, count=WARM_UP)
+        race(ours, stage, sink, count=warm_up)
         words = words_of(sink.last())
-        floor = enter(lambda: FloorContender(stage, world, OURS), sends=False)
-        peers = []
+        others: list[Contender] = [FloorContender(stage, world, OURS)]
+        stack.callback(others[0].close)
         for name, setup in POST_OFFICE.items():
-            peers.append(
-                enter(
-                    lambda name=name, setup=setup: PostOfficeContender(  # type: ignore[misc]
-                        stage, setup, name=name, database=PEERS, words=words
-                    )
-                )
-            )
-        yield sink, [ours, floor, *peers]
+            others.append(PostOfficeContender(stage, setup, name=name, database=PEERS, words=words))
+            stack.callback(others[-1].close)
+        for other in others:
+            race(other, stage, sink, count=warm_up)
+        yield sink, [ours, *others]
 
 
 def turned(racers: list[Racer], by: int) -> list[Racer]:

@@ -38,12 +38,10 @@ def measure(stage: Stage, options: Options) -> Report:
 def _contenders(stage: Stage, readers: int) -> Iterator[tuple[Sink, list[Contender]]]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(own_database(stage, PEERS, template="template0"))
-        sink = Sink(stage.ports["control"])
-        stack.callback(sink.close)
+        sink = stack.enter_context(contextlib.closing(Sink(stage.ports["control"])))
         world = World(readers=readers, channels=("email", "sms"))
         say("  starting and warming up …")
-        ours = OurContender(stage, world, OURS)
-        stack.callback(ours.close)
+        ours = stack.enter_context(contextlib.closing(OurContender(stage, world, OURS)))
         ours.workers.wait_until_ready()
         by_http = OurContender(stage, world, OURS, name="http", channel="sms", workers=ours.workers)
         stack.callback(by_http.close)

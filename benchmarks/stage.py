@@ -20,7 +20,7 @@ from psycopg import sql
 from jyotiflow.local.binaries import server_account
 from jyotiflow.local.postgres import DATABASE_NAME
 from jyotiflow.local.processes import log_tail, start_child, stop_children
-from jyotiflow.local.servers import local_servers
+from jyotiflow.local.servers import local_servers, open_temporary_directory
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
@@ -77,7 +77,7 @@ def built_stage(*, preload: str = "") -> Iterator[Stage]:
     """
     if not sys.platform.startswith("linux"):
         raise SystemExit("The benchmark reads what processes cost from /proc: it runs on Linux only.")
-    home = Path(tempfile.mkdtemp(prefix="jyotiflow-bench-"))
+    home = Path(tempfile.mkdtemp(prefix="jyotiflow-bench-", dir=open_temporary_directory()))
     home.chmod(0o711 if server_account() else 0o700)
     base = {name: os.environ[name] for name in _KEPT if name in os.environ}
     with contextlib.ExitStack() as stack:

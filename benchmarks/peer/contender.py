@@ -34,6 +34,8 @@ def words_of(mail: bytes) -> dict[str, Any]:
 class PostOfficeContender:
     """`manage.py send_queued_mail` in a process that has Django loaded already."""
 
+    sends = True
+
     def __init__(
         self, stage: Stage, setup: PostOffice, *, name: str, database: str, words: Mapping[str, Any]
     ) -> None:

@@ -57,7 +57,7 @@ def local_servers(
 @contextlib.contextmanager
 def throwaway_servers(*, environment: Mapping[str, str] = os.environ) -> Iterator[Servers]:
     """Fast servers on an empty database that leave nothing behind, for tests."""
-    place = _open_temporary_directory()
+    place = open_temporary_directory()
     _remove_leftovers(place)
     with contextlib.ExitStack() as stack:
         home = Path(tempfile.mkdtemp(prefix=_THROWAWAY, dir=place))
@@ -83,7 +83,7 @@ def data_home(home: Path) -> Path:
     return place
 
 
-def _open_temporary_directory() -> Path:
+def open_temporary_directory() -> Path:
     """A place for temporary data that the server account can reach: Python's own choice if it can."""
     place = Path(tempfile.gettempdir())
     return place if server_account() is None or is_open_to_all(place) else Path("/var/tmp")

@@ -86,6 +86,7 @@ def test_what_is_published_can_be_read_again(tmp_path: Path) -> None:
     publish(place, machine={"cores": 2}, figures=figures)
     assert json.loads((place / "latest.json").read_text()) == {"machine": {"cores": 2}, "figures": figures}
     assert published(place) == figures
+    assert "| `claim.empty_p95_ms` | not measured | ≤ 2 |" in (place / "latest.md").read_text()
     assert "| `send.vs_noop_floor` | 0.8 × | 0.7 to 0.9 | ≥ 0.8 met |" in (place / "latest.md").read_text()
 
 
