@@ -81,6 +81,27 @@ class AttemptState(models.TextChoices):
 OPEN_ATTEMPT_STATES = (AttemptState.CALLING, AttemptState.IN_DOUBT)
 
 
+class DirectKind(models.TextChoices):
+    """Why staff wrote to one address."""
+
+    TEST = "test", _("Test of a template")
+    NOTICE = "notice", _("Word from staff")
+
+
+class DirectState(models.TextChoices):
+    """How a direct message stands. It's called for once; nothing is tried again."""
+
+    QUEUED = "queued", _("Queued")
+    CALLING = "calling", _("Calling")  # written before the call: never called for again
+    UNKNOWN = "unknown", _("Outcome unknown")
+    SENT = "sent", _("Sent")
+    DELIVERED = "delivered", _("Delivered")
+    FAILED = "failed", _("Failed")
+
+
+OPEN_DIRECT_STATES = (DirectState.QUEUED, DirectState.CALLING)
+
+
 class ReceiptKind(models.TextChoices):
     """What a provider reports about a message, in our words; the provider's own stay in the raw event."""
 

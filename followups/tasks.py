@@ -10,11 +10,14 @@ from celery import shared_task
 from django.conf import settings
 
 from celery_app import app
+from followups.exceptions import NotProcessed
+from followups.models import DirectMessage
 from followups.services import (
     analytics,
     archiving,
     delivery,
     devices,
+    direct,
     dispatch,
     idempotency,
     planning,
@@ -77,6 +80,21 @@ def hand_over(claims: Sequence[dispatch.Claim]) -> bool:
     return True
 
 
+@shared_task(name="followups.tasks.send_direct")
+def send_direct(message_id: str) -> None:
+    """Send one message of staff on its channel."""
+    direct.deliver_direct(message_id=UUID(message_id))
+
+
+def hand_over_direct(message: DirectMessage) -> None:
+    """Publish a direct message's task; one that can't be published has failed."""
+    try:
+        send_direct.apply_async((str(message.pk),), queue=message.channel, retry=False)
+    except Exception as error:  # as above
+        log.error("broker_unreachable", unpublished=1, error=type(error).__name__)
+        direct.finish(message, NotProcessed("broker_unreachable"))
+
+
 @shared_task(name="followups.tasks.rescue_expired")
 def rescue_expired() -> None:
     """Take back what a dead worker held."""
@@ -115,8 +133,9 @@ def plan_missed_sessions() -> None:
 
 @shared_task(name="followups.tasks.cancel_overdue")
 def cancel_overdue() -> None:
-    """Cancel what expired, and forget old idempotent answers and stale devices."""
+    """Cancel what expired, end direct messages, and forget old idempotent answers and stale devices."""
     withdrawing.cancel_overdue()
+    direct.give_up_old()
     idempotency.forget_old_answers()
     devices.forget_stale_devices()
 

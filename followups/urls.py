@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from followups import health
 from followups.api.admin import AnalyticsViewSet, ScheduleViewSet, SettingsViewSet, TemplateViewSet
 from followups.api.devices import DeviceViewSet
+from followups.api.direct import NoticeViewSet, TryOutViewSet
 from followups.api.follow_ups import FollowUpViewSet
 from followups.api.machine import SessionCompleteView
 from followups.api.preferences import PreferenceViewSet
@@ -43,6 +44,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         f"{_api}admin/templates/<uuid:template_id>",
         TemplateViewSet.as_view({"put": "update", "delete": "destroy"}),
     ),
+    path(f"{_api}admin/templates/<uuid:template_id>/preview", TryOutViewSet.as_view({"post": "preview"})),
+    path(f"{_api}admin/templates/<uuid:template_id>/test", TryOutViewSet.as_view({"post": "test"})),
+    path("api/notify/followup", NoticeViewSet.as_view({"post": "send"})),
     path(f"{_api}admin/schedules", ScheduleViewSet.as_view({"get": "index"})),
     path(f"{_api}admin/schedules/<uuid:follow_up_id>/cancel", ScheduleViewSet.as_view({"post": "cancel"})),
     path(f"{_api}admin/schedules/<uuid:follow_up_id>/retry", ScheduleViewSet.as_view({"post": "retry"})),

@@ -13,9 +13,10 @@ from followups.admin.history import HistoryAdmin
 from followups.models import ConsentEvent, InboundMessage
 
 
-class AddressSearch(admin.ModelAdmin):
+class HashedAddressSearch(admin.ModelAdmin):
     """Finds rows by a whole address, which they keep as a hash only, beside the usual search."""
 
+    address_column = "address_hash"
     search_help_text = _("A whole address (email, or phone with +), or another of the columns.")
 
     def get_search_results(
@@ -23,12 +24,12 @@ class AddressSearch(admin.ModelAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         found, may_repeat = super().get_search_results(request, queryset, search_term)
         if term := search_term.strip():
-            found |= queryset.filter(address_hash=hash_address(term))
+            found |= queryset.filter(**{self.address_column: hash_address(term)})
         return found, may_repeat
 
 
 @admin.register(ConsentEvent)
-class ConsentEventAdmin(AddressSearch, HistoryAdmin):
+class ConsentEventAdmin(HashedAddressSearch, HistoryAdmin):
     list_display = (
         "id",
         "kind",
@@ -46,7 +47,7 @@ class ConsentEventAdmin(AddressSearch, HistoryAdmin):
 
 
 @admin.register(InboundMessage)
-class InboundMessageAdmin(AddressSearch, HistoryAdmin):
+class InboundMessageAdmin(HashedAddressSearch, HistoryAdmin):
     list_display = ("id", "channel", "kind", "word", moment_column("received_at", _("received")))
     list_filter = ("channel", "kind", "received_at")
     search_fields = ("message_id",)

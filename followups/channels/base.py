@@ -112,6 +112,8 @@ class Channel:
     is_local = False
     # Whether what may be sent depends on when the reader last wrote to us.
     has_reply_window = False
+    # True where only a user of ours can be written to, and only about a follow-up.
+    needs_follow_up = False
     # Question and guidance must not show in lock-screen previews or carrier logs.
     is_private = True
 

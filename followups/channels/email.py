@@ -20,7 +20,7 @@ from followups.channels import esp, smtp_errors
 from followups.channels.base import Accepted, Channel, Message
 from followups.channels.verdicts import Word
 from followups.choices import SuppressionReason
-from followups.exceptions import Misconfigured, Rejected
+from followups.exceptions import Misconfigured, Rejected, Unreachable
 from jyotiflow.accounts.models import User
 
 SECURITIES: Final = ("none", "starttls", "ssl")
@@ -46,6 +46,13 @@ class EmailChannel(Channel):
     def addresses(self, user: User) -> tuple[str, ...]:
         """The user's email."""
         return (user.email,)
+
+    def address_fault(self, address: str) -> Unreachable | None:
+        """Only what looks like one."""
+        if _is_address(address):
+            return None
+        message = "This is not an email address."
+        return Unreachable(message, code="invalid_address", errors={"channel": [message]})
 
     def headers(self, message: Message) -> dict[str, str]:
         """What stands in the mail's head beside sender, recipient and subject."""

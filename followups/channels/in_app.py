@@ -14,6 +14,7 @@ class InAppChannel(Channel):
     provider = "in_app"
     repeat_is_harmless = True
     is_local = True
+    needs_follow_up = True
 
     def addresses(self, user: User) -> tuple[str, ...]:
         """The user themselves."""

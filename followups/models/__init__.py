@@ -4,6 +4,7 @@ from followups.models.analytics import FollowUpAnalytics
 from followups.models.channels import ChannelSwitch
 from followups.models.consent import ConsentEvent, InboundMessage
 from followups.models.deliveries import Attempt, ProviderEvent
+from followups.models.direct import DirectMessage
 from followups.models.errors import ErrorRule
 from followups.models.idempotency import IdempotentAnswer
 from followups.models.privacy import Erasure
@@ -19,6 +20,7 @@ __all__ = [
     "ChannelSwitch",
     "ConsentEvent",
     "Device",
+    "DirectMessage",
     "Erasure",
     "ErrorRule",
     "FollowUpAnalytics",

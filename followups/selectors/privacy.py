@@ -18,6 +18,7 @@ from followups.models import (
     Attempt,
     ConsentEvent,
     Device,
+    DirectMessage,
     Erasure,
     FollowUpSchedule,
     InAppMessage,
@@ -46,6 +47,7 @@ IN_APP = "follow_up_id subject body language created_at"
 ENTRY = "id kind amount reason created_at balance_after"
 SUPPRESSION = "channel reason source created_at"
 CONSENT = "kind channel door wording created_at"
+DIRECT = "kind channel subject body state created_at finished_at"
 REPLY = "channel kind word received_at"
 PREFERENCE = "channels_off quiet_start quiet_end paused_until updated_at"
 
@@ -60,6 +62,7 @@ def export_personal_data(user: User) -> dict[str, Any]:
         "devices": [_device(device) for device in Device.objects.filter(user=user)],
         "consent": _all(_decisions_of(user), CONSENT),
         "replies": _all(InboundMessage.objects.filter(_by_address(user)), REPLY),
+        "direct_messages": _all(direct_messages_to(user), DIRECT),
         "suppressed_addresses": _all(suppressions_of(user), SUPPRESSION),
         "sessions": _all(sessions_of(user), SESSION),
         "follow_ups": [_follow_up(row) for row in _with_history(user)],
@@ -75,15 +78,21 @@ def suppressions_of(user: User) -> QuerySet[Suppression]:
     return Suppression.objects.filter(_by_address(user))
 
 
+def direct_messages_to(user: User) -> QuerySet[DirectMessage]:
+    """What staff wrote to this person's addresses, as long as those are known."""
+    return DirectMessage.objects.filter(_by_address(user, "to_hash")).order_by("created_at")
+
+
 def _decisions_of(user: User) -> QuerySet[ConsentEvent]:
     return ConsentEvent.objects.filter(Q(user=user) | _by_address(user)).order_by("pk")
 
 
-def _by_address(user: User) -> Q:
+def _by_address(user: User, column: str = "address_hash") -> Q:
     hashes = Q(pk__in=[])
     for name in settings.FOLLOWUP_CHANNELS:
         addresses = get_channel(name).addresses(user)
-        hashes |= Q(channel=name, address_hash__in=[hash_address(address) for address in addresses])
+        own = [hash_address(address) for address in addresses]
+        hashes |= Q(("channel", name), (f"{column}__in", own))
     return hashes
 
 

@@ -27,7 +27,8 @@ from followups.models import (
     RecipientPreference,
     SandboxMessage,
 )
-from followups.selectors.privacy import is_on_its_way, suppressions_of
+from followups.selectors.privacy import direct_messages_to, is_on_its_way, suppressions_of
+from followups.services.direct import forget
 from followups.services.withdrawing import withdraw_for_erasure
 from jyotiflow.accounts.erasure import close_account, erase_account
 from jyotiflow.accounts.models import User
@@ -117,7 +118,9 @@ def _go_on(user: User) -> ErasureReport:
 @transaction.atomic
 def _forget_who_it_was(user: User) -> None:
     """The last moment at which anybody knows the addresses: what is found by them goes with them."""
-    suppressions_of(User.objects.get(pk=user.pk)).update(source="")
+    person = User.objects.get(pk=user.pk)
+    suppressions_of(person).update(source="")
+    forget(direct_messages_to(person))
     erase_account(user=user)
 
 

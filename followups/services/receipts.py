@@ -25,6 +25,7 @@ from followups.choices import (
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.retries import gap
 from followups.services.consent import opt_out, suppress
+from followups.services.direct import note_report
 from followups.services.failing import take_failure
 from followups.services.settling import accept, record_acceptance
 from followups.status import ARRIVED, STATE_BY_RECEIPT, next_state
@@ -140,10 +141,10 @@ def _try_later(missed: Sequence[ProviderEvent]) -> None:
 
 @transaction.atomic
 def apply_event(event: ProviderEvent) -> bool:
-    """Move the follow-up an event speaks of; ``False`` when there is none yet."""
+    """Move the follow-up, or the direct message, an event speaks of; ``False`` when there is none yet."""
     attempt = _attempt_of(event)
     if attempt is None:
-        return False
+        return _apply_to_direct(event)
     follow_up = (
         FollowUpSchedule.objects.select_for_update(of=("self",))
         .select_related("user")
@@ -157,6 +158,14 @@ def apply_event(event: ProviderEvent) -> bool:
         event.raw = {}
     event.save(update_fields=["attempt", "applied_at", "raw"])
     failpoint("in_apply_receipt")
+    return True
+
+
+def _apply_to_direct(event: ProviderEvent) -> bool:
+    if not note_report(event):
+        return False
+    event.applied_at = now()
+    event.save(update_fields=["applied_at"])
     return True
 
 

@@ -67,6 +67,15 @@ class UserThrottle(SafeThrottle):
         return key("user", request.user.pk)
 
 
+class StaffThrottle(SafeThrottle):
+    """What one member of staff may write to addresses of their choice."""
+
+    scope = "staff"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str:
+        return key("staff", request.user.pk)
+
+
 class MachineThrottle(SafeThrottle):
     """What one machine key may call."""
 

@@ -28,6 +28,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {
         "login": env.str("LOGIN_RATE", default="20/min"),
         "user": env.str("USER_RATE", default="60/min"),
+        "staff": env.str("STAFF_RATE", default="20/min"),
         "machine": env.str("MACHINE_RATE", default="600/min"),
     },
 }
@@ -53,5 +54,6 @@ SPECTACULAR_SETTINGS = {
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "x-csrftoken"]
+CORS_EXPOSE_HEADERS = ["retry-after"]
 CORS_URLS_REGEX = r"^/api/"
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

@@ -247,6 +247,7 @@ def test_every_table_that_refers_to_a_person_is_thought_of() -> None:
         "credits.CreditEntry",
         "followups.ChannelSwitch",
         "followups.ConsentEvent",  # proof that a wish was heeded; by number and hash
+        "followups.DirectMessage",  # who of staff wrote; to whom by hash, and no words
         "followups.Erasure",
         "followups.FollowUpSchedule",
         "followups.TemplateVersion",

@@ -15,6 +15,7 @@ from followups.models import (
     ChannelSwitch,
     ConsentEvent,
     Device,
+    DirectMessage,
     Erasure,
     FollowUpAnalytics,
     FollowUpSchedule,
@@ -54,6 +55,7 @@ def copy(table: str, **changes: object) -> str:
 
 OUR_APPS = ("accounts", "credits", "sessions_app", "followups")
 FOLLOW_UP, ATTEMPT = "follow_up_schedules", "follow_up_attempts"
+DIRECT = "follow_up_direct_messages"
 ENTRY, CONSENT = "credit_entries", "follow_up_consent_events"
 LONG_AGO = "2020-01-01T00:00:00Z"
 WITHDRAWN = {"status": "'cancelled'", "cancelled_at": "now()", "refunded_at": "now()"}
@@ -103,6 +105,13 @@ BREAKS: dict[str, list[str]] = {
         put("follow_up_template_versions", tamil_subject="'x'"),
         put("follow_up_template_versions", number=9),
     ],
+    "direct_message_kind_known": [put(DIRECT, kind="'joke'")],
+    "direct_message_state_known": [put(DIRECT, state="'lost'", finished_at="now()", **{'"to"': "''"})],
+    "direct_message_finished_at_iff_final": [
+        put(DIRECT, finished_at="now()"),
+        put(DIRECT, state="'sent'", **{'"to"': "''"}),
+    ],
+    "direct_message_forgets_its_address": [put(DIRECT, state="'sent'", finished_at="now()")],
     "analytics_one_row_per_day_template_channel": [copy("follow_up_analytics")],
     "analytics_no_rate_above_one": [put("follow_up_analytics", total_delivered="total_sent + 1")],
     "follow_up_automatic_once_per_session_template": [
@@ -230,6 +239,7 @@ def _rows(make_template: Any) -> None:
     ConsentEvent.objects.create(kind="opt_out", channel="email", door="link", user=user)
     InboundMessage.objects.create(message_id="m", channel="sms", address_hash="", kind="stop")
     ChannelSwitch.objects.create(channel="email")
+    DirectMessage.objects.create(kind="test", channel="email", to="a", to_hash="", language="en", body="")
     MachineKey.objects.create(name="caller", key_hash="h", scope="sessions:complete")
 
 

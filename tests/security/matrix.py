@@ -124,6 +124,22 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
         "PUT": Call(staff(200, T), lambda world: {"subject": "Changed"}),
         "DELETE": Call(staff(200, T)),
     },
+    f"{FOLLOW_UP}admin/templates/<uuid:template_id>/preview": {"POST": Call(staff(200, T, O, V))},
+    f"{FOLLOW_UP}admin/templates/<uuid:template_id>/test": {
+        # Its channel is the inbox, which has no addresses.
+        "POST": Call(staff(400, T, O), lambda world: {"to": "somebody@example.test"})
+    },
+    "api/notify/followup": {
+        "POST": Call(
+            staff(200, O),
+            lambda world: {
+                "channel": "email",
+                "to": "somebody@example.test",
+                "subject": "Hello",
+                "message": "A word.",
+            },
+        )
+    },
     f"{FOLLOW_UP}admin/schedules": {"GET": Call(staff(200, O, F, X, V))},
     f"{FOLLOW_UP}admin/schedules/<uuid:follow_up_id>/cancel": {"POST": Call(staff(200, O))},
     f"{FOLLOW_UP}admin/schedules/<uuid:follow_up_id>/retry": {
@@ -220,6 +236,7 @@ TABLES: Final[Mapping[str, Doors]] = {
     "followups.channelswitch": read_only(O, pause=(O,), resume=(O,)),
     "followups.consentevent": read_only(O),
     "followups.device": Doors(view=(O,), add=NOBODY, change=NOBODY, actions=DELETE),
+    "followups.directmessage": read_only(T, O),
     "followups.erasure": read_only(P),
     "followups.errorrule": Doors(view=(O,), add=(O,), change=(O,), actions={**DELETE, "restore": (O,)}),
     "followups.followupanalytics": read_only(O, F, V),

@@ -15,6 +15,7 @@ from jyotiflow.accounts.limits import (
     AddressThrottle,
     LoginThrottle,
     MachineThrottle,
+    StaffThrottle,
     UserThrottle,
 )
 from jyotiflow.accounts.models import MachineKey, User
@@ -188,6 +189,17 @@ def test_bookings_are_limited_by_user(limit: Any, api: APIClient) -> None:
     assert other.post(SCHEDULE, body, format="json").status_code == 404
 
 
+def test_words_of_staff_are_limited_by_who_writes_them(limit: Any, admin: User) -> None:
+    limit(StaffThrottle, "2/min")
+    client = APIClient()
+    client.force_authenticate(admin)
+    notify, test = "/api/notify/followup", f"/api/followup/admin/templates/{NOTHING}/test"
+    assert client.post(notify, {}, format="json").status_code == 400
+    assert client.post(test, {"to": "a@example.test"}, format="json").status_code == 404
+    limited(client.post(notify, {}, format="json"))
+    limited(client.post(test, {}, format="json"))
+
+
 def test_calls_with_a_machine_key_are_limited_by_key(limit: Any, db: None) -> None:
     limit(MachineThrottle, "2/min")
     one, two = (
@@ -219,14 +231,16 @@ def test_the_schema_tells_of_every_limit() -> None:
         "delete /api/followup/devices",
         "get /api/followup/privacy/export",
         "post /api/followup/privacy/erase",
+        "post /api/followup/admin/templates/{template_id}/test",
+        "post /api/notify/followup",
         f"post {COMPLETE}",
     }
 
 
 def test_rates_come_from_the_settings() -> None:
     rates = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
-    assert rates == {"login": "20/min", "user": "60/min", "machine": "600/min"}
-    for throttle in (LoginThrottle, UserThrottle, MachineThrottle):
+    assert rates == {"login": "20/min", "user": "60/min", "staff": "20/min", "machine": "600/min"}
+    for throttle in (LoginThrottle, UserThrottle, StaffThrottle, MachineThrottle):
         assert throttle.scope in rates
 
 

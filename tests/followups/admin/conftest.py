@@ -24,6 +24,7 @@ from followups.keywords import understand
 from followups.models import ChannelSwitch, FollowUpSetting, IdempotentAnswer, SandboxMessage
 from followups.services.analytics import roll_up_changed_days
 from followups.services.consent import opt_out, register_device, suppress
+from followups.services.direct import queue_notice
 from followups.services.inbound import hear
 from followups.services.planning import plan_session
 from followups.services.privacy import erase_person
@@ -98,6 +99,7 @@ def _make_one_of_each(number: int, make_template: Any) -> None:
         source="asked",
     )
     ChannelSwitch.objects.create(channel=f"former_{number}")
+    queue_notice(channel="email", to=user.email, subject="Hello", message="A word.", actor=user)
     erase_person(user=UserFactory(), actor=user)
     meaning(ErrorPhase.CALL, [("twilio", f"{90_100 + number}")])
     hear(message_id=f"SM{number}", channel="sms", phone=user.phone, reply=understand("stop"))
