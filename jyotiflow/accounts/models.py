@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zoneinfo
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from django.db.models.functions import Lower
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+# The library finds a number inside of other text, such as an address or a token; that is none.
+PHONE_SHAPE = re.compile(r"\+[0-9 ().-]{1,30}")
 ERASED_DOMAIN = "erased.invalid"  # RFC 2606: nothing can ever be delivered there
 
 
@@ -33,7 +36,7 @@ def validate_time_zone(value: str) -> None:
 
 def e164(text: str) -> str:
     """A number as people write it, with spaces or dashes, in E.164 form; what is no number as it is."""
-    number = _parsed(text)
+    number = _parsed(text) if PHONE_SHAPE.fullmatch(text) else None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if number else text
 
 

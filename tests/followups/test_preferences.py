@@ -56,6 +56,26 @@ def test_what_is_given_changes_and_the_rest_stays(user: User) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("+91 98400-12345", "+919840012345"),
+        ("+44 (0)7400 123456", "+447400123456"),
+        ("+919840012345@example.test", None),
+        ("+919840012345 or +919840054321", None),
+        ("tel:+919840012345", None),
+    ],
+)
+def test_a_number_is_taken_as_people_write_it_and_nothing_else_is(
+    user: User, text: str, kept: str | None
+) -> None:
+    if kept is None:
+        with pytest.raises(InvalidInput):
+            wish(user, phone=text)
+    else:
+        assert wish(user, phone=text).phone == kept
+
+
+@pytest.mark.parametrize(
     ("changes", "field"),
     [
         ({"timezone": "Mars/Olympus"}, "timezone"),

@@ -4,6 +4,8 @@ from tests.mutants.mutation import Mutation
 
 MACHINE = "tests/followups/api/test_machine.py"
 USER_API = "tests/followups/api/test_follow_ups.py"
+MOVING = "tests/followups/test_rescheduling.py"
+DIRECT = "tests/followups/test_direct.py"
 
 DOORS = (
     Mutation(
@@ -33,6 +35,48 @@ DOORS = (
         '**({"user": owner} if owner else {})',
         "**{}",
         (f"{USER_API}::test_another_users_follow_up_is_not_found",),
+    ),
+    Mutation(
+        "anybody moves anything",
+        "followups/services/rescheduling.py",
+        '**({"user": owner} if owner else {})',
+        "**{}",
+        (f"{MOVING}::test_nobody_else_s",),
+    ),
+    Mutation(
+        "a reader moves past a booking's limits",
+        "followups/services/rescheduling.py",
+        "    refusals += refusals_of(follow_up, wanted)\n",
+        "    refusals = refusals_of(follow_up, wanted)\n",
+        (f"{MOVING}::test_the_limits_of_a_booking_hold",),
+    ),
+    Mutation(
+        "a direct message's task calls each time it runs",
+        "followups/services/direct.py",
+        "if row is not None and _begin(row):",
+        "if row is not None:",
+        (f"{DIRECT}::test_it_is_called_for_once_however_often_its_task_runs",),
+    ),
+    Mutation(
+        "staff write to who said no",
+        "followups/services/direct.py",
+        "if RecipientPreference.objects.filter(whose, channels_off__contains=[row.channel]).exists():",
+        "if False:",
+        (f"{DIRECT}::TestWhoIsNotWrittenTo",),
+    ),
+    Mutation(
+        "an editor sees a reader's words in a preview",
+        "followups/api/direct.py",
+        'if user_email and not actor.has_perm("accounts.view_user"):',
+        "if False:",
+        ("tests/followups/api/test_direct.py::TestPreview",),
+    ),
+    Mutation(
+        "a wish changed in the same moment as a STOP undoes it",
+        "followups/services/preferences.py",
+        "stay = [name for name in preference.channels_off if name not in switches]",
+        "stay: list[str] = []",
+        ("tests/followups/test_preferences.py",),
     ),
     Mutation(
         "everybody sees everybody's follow-ups",
