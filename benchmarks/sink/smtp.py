@@ -1,10 +1,10 @@
-"""SMTP without pipelining or TLS, for anybody's mail."""
+"""SMTP without TLS, for anybody's mail."""
 
 from benchmarks.sink.ledger import Ledger
 from benchmarks.sink.wire import Answers
 
 _OK = b"250 2.0.0 Ok\r\n"
-_HELLO = b"250-sink\r\n250-8BITMIME\r\n250 SIZE 10485760\r\n"
+_HELLO = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 10485760\r\n"
 
 
 class Smtp:

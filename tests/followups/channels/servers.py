@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 HANG_UP = None  # as a reply: close the connection without one
 SILENCE = "silence"  # as a reply: say nothing and keep the connection
@@ -76,8 +77,10 @@ class ScriptedSMTP:
                 if not self._reply(peer, "ehlo" if verb == "helo" else verb):
                     return
                 if verb == "data" and self.script["data"] == POLITE["data"]:
-                    mail = b"".join(iter(lambda: lines.readline(), b".\r\n"))
-                    self.mails.append(mail)
+                    mail = list(takewhile(lambda line: line != b".\r\n", iter(lines.readline, b"")))
+                    if not mail:  # nothing was said before the dot, or nobody is there any more
+                        return
+                    self.mails.append(b"".join(mail))
                     if not self._reply(peer, "dot"):
                         return
 

@@ -24,6 +24,7 @@ from tests.followups.channels.servers import HANG_UP, POLITE, SILENCE, After, cl
 pytestmark = pytest.mark.django_db
 
 HTML = f"<p>{TAMIL}</p>"
+PIPELINING = "250-polite\r\n250-SIZE 1000000\r\n250 PIPELINING"
 UNSUBSCRIBE = "https://follow.example.com/u/1-email.signature"
 
 
@@ -214,9 +215,10 @@ REFUSALS: list[tuple[str, str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize("hello", [POLITE["ehlo"], PIPELINING])
 @pytest.mark.parametrize(("stage", "reply", "word"), REFUSALS, ids=[f"{s}-{r}" for s, r, _ in REFUSALS])
-def test_a_reply_means_its_word(smtp_channel: Any, stage: str, reply: str, word: Any) -> None:
-    with scripted_smtp({stage: reply}) as server:
+def test_a_reply_means_its_word(smtp_channel: Any, hello: str, stage: str, reply: str, word: Any) -> None:
+    with scripted_smtp({"ehlo": hello, stage: reply}) as server:
         assert outcome(lambda: smtp_channel(server.port).send(make_message())) == word
         assert server.connections == 1
         assert len(server.mails) == (1 if stage == "dot" else 0)
@@ -245,10 +247,11 @@ def test_a_server_without_starttls_is_our_misconfiguration(smtp_channel: Any) ->
 @pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize("stage", ["banner", "mail", "rcpt", "data"])
 @pytest.mark.parametrize("fault", [HANG_UP, SILENCE])
+@pytest.mark.parametrize("hello", [POLITE["ehlo"], PIPELINING])
 def test_a_conversation_broken_before_the_last_dot_did_not_send(
-    smtp_channel: Any, stage: str, fault: str | None
+    smtp_channel: Any, hello: str, stage: str, fault: str | None
 ) -> None:
-    with scripted_smtp({stage: fault}) as server:
+    with scripted_smtp({"ehlo": hello, stage: fault}) as server:
         with pytest.raises(NotProcessed):
             smtp_channel(server.port).send(make_message())
         assert server.mails == []
@@ -370,6 +373,25 @@ def test_the_backend_serves_djangos_own_mail_too(smtp_channel: Any) -> None:
         assert len(server.mails) == 1
     with pytest.raises(OSError, match="refused"):
         PhasedEmailBackend(port=closed_port()).send_messages([_plain()])
+
+
+def test_three_commands_go_out_together_and_mails_stay_apart(smtp_channel: Any) -> None:
+    with scripted_smtp({"ehlo": PIPELINING}) as server:
+        channel = smtp_channel(server.port)
+        messages = [make_message(subject=f"Number {number}") for number in range(3)]
+        for message in messages:
+            channel.send(message)
+        assert server.connections == 1
+        assert [f"Number {number}".encode() in mail for number, mail in enumerate(server.mails)] == [True] * 3
+
+
+def test_a_refusal_of_one_mail_does_not_become_the_next_one_s_answer(smtp_channel: Any) -> None:
+    with scripted_smtp({"ehlo": PIPELINING, "rcpt": "550 5.1.1 nobody"}) as server:
+        channel = smtp_channel(server.port)
+        assert isinstance(outcome(lambda: channel.send(make_message())), Rejected)
+        server.script["rcpt"] = "250 ok"
+        assert isinstance(outcome(lambda: channel.send(make_message())), Accepted)
+        assert (server.connections, len(server.mails)) == (2, 1)
 
 
 def _plain() -> EmailMessage:
