@@ -29,9 +29,11 @@ _READ: Final = """
            session.id, session.service_type, session.guidance_summary, session.completed_at,
            wish.channels_off, wish.quiet_start, wish.quiet_end, wish.paused_until,
            COALESCE(switch.is_paused, false),
-           (SELECT count(*) FROM follow_up_attempts AS attempt WHERE attempt.follow_up_id = follow_up.id),
+           CASE WHEN follow_up.provider = '' THEN 0 ELSE (  -- which the first attempt has written there
+                SELECT count(*) FROM ONLY follow_up_attempts AS attempt
+                 WHERE attempt.follow_up_id = follow_up.id) END,
            clock_timestamp()
-      FROM follow_up_schedules AS follow_up
+      FROM ONLY follow_up_schedules AS follow_up
       JOIN follow_up_templates AS template ON template.id = follow_up.template_id
       JOIN accounts_user AS reader ON reader.id = follow_up.user_id
       LEFT JOIN sessions AS session ON session.id = follow_up.session_id

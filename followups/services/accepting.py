@@ -26,24 +26,23 @@ _ACCEPT: Final = """
     ), locked AS MATERIALIZED (
         SELECT told.*, follow_up.id AS follow_up
           FROM told
-          JOIN follow_up_attempts AS attempt ON attempt.id = told.attempt AND attempt.state = 'calling'
-          JOIN follow_up_schedules AS follow_up
-            ON follow_up.id = attempt.follow_up_id AND follow_up.status = 'sending'
-         WHERE told.message = '' OR NOT EXISTS (
-               SELECT FROM follow_up_attempts AS owner
-                WHERE owner.provider = attempt.provider AND owner.provider_message_id = told.message
-                  AND owner.provider_message_id <> '' AND owner.state = 'accepted')
+          JOIN ONLY follow_up_attempts AS attempt ON attempt.id = told.attempt
+          JOIN ONLY follow_up_schedules AS follow_up ON follow_up.id = attempt.follow_up_id
+          LEFT JOIN follow_up_attempts AS owner
+            ON owner.provider = attempt.provider AND owner.provider_message_id = told.message
+           AND owner.provider_message_id <> '' AND owner.state = 'accepted'
+         WHERE attempt.state = 'calling' AND follow_up.claim_token IS NOT NULL AND owner.id IS NULL
          ORDER BY follow_up.id
            FOR UPDATE OF follow_up
     ), taken AS (
-        UPDATE follow_up_attempts AS attempt
+        UPDATE ONLY follow_up_attempts AS attempt
            SET state = 'accepted', code = '', finished_at = clock_timestamp(), details = locked.details,
                provider_message_id = locked.message
           FROM locked
          WHERE attempt.id = locked.attempt AND attempt.state = 'calling'
      RETURNING attempt.id, attempt.finished_at, locked.follow_up, locked.message, locked.is_delivered
     )
-    UPDATE follow_up_schedules AS follow_up
+    UPDATE ONLY follow_up_schedules AS follow_up
        SET status = CASE WHEN taken.is_delivered THEN 'delivered' ELSE 'sent' END,
            sent_at = COALESCE(follow_up.sent_at, taken.finished_at),
            delivered_at = CASE WHEN taken.is_delivered THEN taken.finished_at END,

@@ -15,11 +15,11 @@ _CLAIM: Final = """
         SELECT found.id
           FROM unnest(%(channels)s::text[], %(shares)s::int[]) AS wanted (name, share)
          CROSS JOIN LATERAL (
-               SELECT id FROM follow_up_schedules
+               SELECT id FROM ONLY follow_up_schedules
                 WHERE status = 'pending' AND channel = wanted.name AND due_at <= statement_timestamp()
                 ORDER BY due_at, id
                 LIMIT greatest(0, least(%(limit)s, wanted.share - (
-                      SELECT count(*) FROM follow_up_schedules
+                      SELECT count(*) FROM ONLY follow_up_schedules
                        WHERE status = 'sending' AND channel = wanted.name)))
                   FOR UPDATE SKIP LOCKED) AS found
          WHERE NOT EXISTS (
@@ -34,7 +34,7 @@ _CLAIM: Final = """
  RETURNING follow_up.id, follow_up.claim_token, follow_up.channel
 """
 _RELEASE: Final = """
-    UPDATE follow_up_schedules
+    UPDATE ONLY follow_up_schedules
        SET status = 'pending', claim_token = NULL, lease_until = NULL, updated_at = statement_timestamp()
      WHERE status = 'sending' AND claim_token = ANY(%s)
 """

@@ -36,11 +36,12 @@ log = structlog.get_logger(__name__)
 ONE_AT_A_TIME_WAIT: Final = timedelta(seconds=15)  # for what is under way to the same address
 CALL_MARGIN_SECONDS = 5  # between the end of the longest call and the end of the lease
 
+# Who holds a claim's token is under way: see `delivery._BEGIN`.
 _LOCK: Final = """
     SELECT follow_up.id
       FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS begun (id, token)
-      JOIN follow_up_schedules AS follow_up ON follow_up.id = begun.id
-     WHERE follow_up.status = 'sending' AND follow_up.claim_token = begun.token
+      JOIN ONLY follow_up_schedules AS follow_up ON follow_up.id = begun.id
+     WHERE follow_up.claim_token = begun.token
        AND follow_up.lease_until >= statement_timestamp() + make_interval(secs => %(shortest)s)
      ORDER BY follow_up.id
        FOR UPDATE OF follow_up
@@ -58,7 +59,7 @@ _START: Final = """
         SELECT attempt, follow_up, number, 'calling', provider, to_hash, body_hash, '', '', '{}', 0
           FROM passed
     )
-    UPDATE follow_up_schedules AS follow_up
+    UPDATE ONLY follow_up_schedules AS follow_up
        SET subject_sent = passed.subject, message_sent = passed.body, provider = passed.provider
       FROM passed
      WHERE follow_up.id = passed.follow_up

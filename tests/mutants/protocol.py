@@ -53,7 +53,7 @@ PROTOCOL = (
     Mutation(
         "the gate takes any token",
         "followups/services/gating.py",
-        "WHERE follow_up.status = 'sending' AND follow_up.claim_token = begun.token",
+        "WHERE follow_up.claim_token = begun.token",
         "WHERE follow_up.status = 'sending'",
         (f"{CLAIMS}::test_a_worker_whose_claim_went_to_another_does_not_pass_the_gate",),
     ),
