@@ -57,6 +57,7 @@ class Run:
     cpu: Mapping[str, float]
     memory: Mapping[str, float]
     bytes: float  # of the messages at the sink
+    elsewhere: float  # the share of the machine that others used meanwhile, 0 to 1
 
     @property
     def per_second(self) -> float:
@@ -99,7 +100,7 @@ def race(
             if moment - began > longest:
                 raise Invalid(f"{contender.name}: not done after {longest:.0f} s: {sink.count()}")
         seconds = time.monotonic() - began
-        cpu = meter.seconds()
+        cpu, elsewhere = meter.seconds(), meter.elsewhere()
         meter.look()
         contender.verify(count)
     finally:
@@ -107,4 +108,4 @@ def race(
     taken = sink.count()
     if contender.sends and not taken["messages"] == taken["recipients"] == count:
         raise Invalid(f"{contender.name}: the sink has {taken}, not {count} messages to as many.")
-    return Run(count, seconds, cpu, meter.peaks(), taken["bytes"])
+    return Run(count, seconds, cpu, meter.peaks(), taken["bytes"], elsewhere)

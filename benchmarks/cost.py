@@ -50,6 +50,14 @@ def trees(roots: Iterable[int], table: Iterable[Process]) -> list[Process]:
     return [each for each in table if each.pid in wanted]
 
 
+def machine_seconds() -> tuple[float, float]:
+    """What all processors have been busy for since the machine started, and with what they were idle."""
+    first = Path("/proc/stat").read_text().partition("\n")[0]
+    # user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in user already.
+    spent = [int(field) / _TICK for field in first.split()[1:9]]
+    return sum(spent) - spent[3] - spent[4], sum(spent)
+
+
 class Meter:
     """What groups of processes use from now on.
 
@@ -60,6 +68,7 @@ class Meter:
         self._groups = {name: tuple(pids) for name, pids in groups.items()}
         self._peaks = dict.fromkeys(self._groups, 0)
         self._before = self._seconds()
+        self._busy_before, self._all_before = machine_seconds()
         self.look()
 
     def look(self) -> None:
@@ -73,6 +82,12 @@ class Meter:
         """Processor seconds of each group since the start."""
         now = self._seconds()
         return {name: now[name] - self._before[name] for name in self._groups}
+
+    def elsewhere(self) -> float:
+        """The share of the machine's processor time, 0 to 1, that others used; ourselves among them."""
+        busy, everything = machine_seconds()
+        others = busy - self._busy_before - sum(self.seconds().values())
+        return max(0.0, others / max(everything - self._all_before, 1 / _TICK))
 
     def peaks(self) -> dict[str, float]:
         """The most memory of each group at any look, in MB (what processes share counts in each)."""

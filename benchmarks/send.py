@@ -72,6 +72,7 @@ def add_runs(report: Report, part: str, runs: dict[str, Run]) -> None:
         report.add(f"{own}.peak_mb", run.memory["processes"], "MB")
         for group in run.cpu:
             report.add(f"{own}.cpu_ms_{group.lower()}", run.cpu_ms(group), "ms")
+        report.add(f"{own}.used_by_others", run.elsewhere * 100, "% of the machine")
         report.add(f"{own}.cpu_ms_with_sink", run.cpu_ms(*run.cpu), "ms")
         if name.startswith(PEERS) or name == FloorContender.name:
             report.add(f"{part}.vs_{name}", ours.per_second / run.per_second, "×")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.cost import Meter, Process, parse_stat, processes, trees
+from benchmarks.cost import Meter, Process, machine_seconds, parse_stat, processes, trees
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
@@ -49,5 +49,14 @@ for _ in range(2):
     assert 0.5 <= after_one < 0.9
     assert 1.0 <= seconds["burners"] < 1.6
     assert seconds["nobody"] == 0
+    assert 0 <= meter.elsewhere() <= 1
     assert meter.peaks()["burners"] > 5
     assert meter.peaks()["nobody"] == 0
+
+
+def test_what_is_nobodys_is_elsewhere() -> None:
+    meter = Meter({"nobody": []})
+    subprocess.run([sys.executable, "-c", BURN], check=True)
+    assert meter.elsewhere() >= 0.4 / (os.cpu_count() or 1) / 3  # at the least, however busy the machine is
+    busy, everything = machine_seconds()
+    assert 0 < busy < everything
