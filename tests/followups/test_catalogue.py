@@ -211,3 +211,21 @@ def test_a_text_changed_behind_the_services_back_is_pinned_anew(make_template: A
     second, third = (pin_version(template=templates_on_sale(catalogue())[0]) for _ in range(2))
     assert (first.number, second.number, third.pk) == (1, 2, second.pk)
     assert second.content == "Other words"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("rule", "table"),
+    [("setting_change_is_seen", "follow_up_settings"), ("template_change_is_seen", "follow_up_templates")],
+)
+@pytest.mark.parametrize(
+    "change", ["INSERT INTO {} SELECT * FROM {} LIMIT 0", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
+)
+def test_whatever_sql_does_to_a_table_is_seen(rule: str, table: str, change: str) -> None:
+    """The triggers, each by its name, with no service in between."""
+    before = catalogue().stamp
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_trigger WHERE tgname LIKE %s", [f"pgtrigger_{rule}%"])
+        assert cursor.fetchone() == (1,)
+        cursor.execute(change.format(table, table))
+    assert catalogue().stamp != before
