@@ -8,8 +8,6 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
 from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.channels.base import Channel, Intent
@@ -19,6 +17,7 @@ from followups.models import RecipientPreference, Suppression, TemplateVersion
 from followups.selectors.recipients import NO_PREFERENCE, Reachability, last_inbound_at, reach
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
+from jyotiflow.postgresql.prepared import prepared_cursor
 from sessions_app.models import Session
 
 _READ: Final = """
@@ -90,7 +89,7 @@ class AtGate:
 
 def read_at_gate(follow_up_ids: Sequence[UUID]) -> list[AtGate]:
     """Read follow-ups whose rows the caller has locked: what was committed before the locks is seen."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_READ, [list(follow_up_ids)])
         rows = [_Row(*row) for row in cursor.fetchall()]
     quiet_hours = effective_settings().quiet_hours

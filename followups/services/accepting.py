@@ -7,13 +7,14 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 
 from followups.channels.base import Accepted
 from followups.services.admission import has_answered, report
 from followups.services.grouping import ALONE, Alone
 from followups.services.settling import Outcome, settle
 from jyotiflow.failpoints import failpoint
+from jyotiflow.postgresql.prepared import prepared_cursor
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,7 @@ def _accept(accepted: dict[UUID, Accepted]) -> set[UUID]:
         }
         for attempt_id, each in accepted.items()
     ]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_ACCEPT, [json.dumps(rows, ensure_ascii=False)])
         written = dict(cursor.fetchall())
     if written:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connection
 
 from followups.selectors.channels import claimable
+from jyotiflow.postgresql.prepared import prepared_cursor
 
 _CLAIM: Final = """
     WITH due AS MATERIALIZED (
@@ -55,7 +56,7 @@ def claim_due(*, limit: int) -> Sequence[Claim]:
     Nothing of a paused channel, and no more of the others than can be handed to their providers.
     """
     shares = claimable()
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _CLAIM,
             {

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from followups.addresses import hash_address
 from followups.channels.base import Message
@@ -30,6 +30,7 @@ from followups.services.settling import (
 )
 from followups.services.withdrawing import fail_follow_up
 from jyotiflow.failpoints import failpoint
+from jyotiflow.postgresql.prepared import prepared_cursor
 
 log = structlog.get_logger(__name__)
 
@@ -132,7 +133,7 @@ class _Draft:
 
 def _lock(begun: Sequence[Begun]) -> list[UUID]:
     """Lock those that are still ours, with enough of their lease left for a call."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _LOCK,
             {
@@ -244,5 +245,5 @@ def _start_attempts(drafts: Sequence[_Draft]) -> None:
         }
         for draft in drafts
     ]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_START, [json.dumps(rows, ensure_ascii=False)])

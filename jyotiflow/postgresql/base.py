@@ -31,6 +31,16 @@ class DatabaseWrapper(_Wrapper):
             connection = super().get_new_connection(conn_params)
         return connection
 
+    def prepared_cursor(self) -> Any:
+        """See ``jyotiflow.postgresql.prepared``."""
+        self.ensure_connection()
+        usual = self.connection.cursor_factory
+        self.connection.cursor_factory = base.ServerBindingCursor
+        try:
+            return self.cursor()
+        finally:
+            self.connection.cursor_factory = usual
+
     def _works(self, connection: Any) -> bool:
         idle = monotonic() - self._given_back.get(connection, -inf)
         if idle < settings.DATABASE_TRUST_SECONDS and not _has_something_to_read(connection):

@@ -9,6 +9,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     # Celery closes Django's connection around every task; with a pool that hands it back instead.
     pool={"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=20), "timeout": 10},
     connect_timeout=5,
+    prepare_threshold=env.int("DATABASE_PREPARE_AFTER", default=5) or None,
 )
 DATABASES["default"]["ENGINE"] = "jyotiflow.postgresql"  # a restarted server must not fail the next request
 DATABASE_TRUST_SECONDS = env.float("DATABASE_TRUST_SECONDS", default=1.0)

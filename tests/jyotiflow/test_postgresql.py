@@ -33,6 +33,7 @@ def proxy() -> Iterator[Proxy]:
 def database(proxy: Proxy) -> Iterator[Any]:
     """A wrapper with a pool of its own, by way of the proxy."""
     options = {**in_force.DATABASES["default"]["OPTIONS"], "connect_timeout": 2}
+    options["prepare_threshold"] = 2
     options["pool"] = {"min_size": 0, "max_size": 4, "timeout": 3}
     place = {"HOST": "127.0.0.1", "PORT": str(proxy.port), "OPTIONS": options}
     wrapper = load_backend(in_force.DATABASES["default"]["ENGINE"]).DatabaseWrapper(
@@ -156,3 +157,30 @@ def test_what_the_server_said_unasked_is_no_reason_to_drop_it(database: Any, ask
     asked.clear()
     assert backend_of(database) == first
     assert len(asked) == 1
+
+
+def prepared_of(database: Any, cursor: Any) -> list[str]:
+    """Execute a statement three times by a cursor; what the server has prepared afterwards."""
+    for number in range(3):
+        cursor.execute("SELECT %s::int + 1", [number])
+        assert cursor.fetchall() == [(number + 1,)]
+    cursor.close()
+    with database.cursor() as other:
+        other.execute("SELECT statement FROM pg_prepared_statements")
+        return [statement for (statement,) in other.fetchall()]
+
+
+def test_a_prepared_cursors_statement_is_planned_once_a_connection(database: Any) -> None:
+    assert prepared_of(database, database.prepared_cursor()) == ["SELECT $1::int + 1"]
+    database.close()  # to the pool, which gives it out again
+    assert prepared_of(database, database.prepared_cursor()) == ["SELECT $1::int + 1"]
+
+
+def test_other_cursors_prepare_nothing(database: Any) -> None:
+    database.prepared_cursor().close()
+    assert prepared_of(database, database.cursor()) == []
+
+
+def test_nothing_is_prepared_when_that_is_switched_off(database: Any) -> None:
+    database.settings_dict["OPTIONS"]["prepare_threshold"] = None
+    assert prepared_of(database, database.prepared_cursor()) == []
