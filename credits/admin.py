@@ -14,12 +14,13 @@ from credits.models import CreditAccount, CreditEntry
 from credits.selectors import balance_of
 from credits.services import grant
 from jyotiflow.accounts.models import User
+from jyotiflow.accounts.searching import PeopleSearchAdmin
 from jyotiflow.accounts.selectors import user_by_email
 from jyotiflow.exceptions import DomainError
 from jyotiflow.exporting import ExportAdmin
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(PeopleSearchAdmin):
     """Look, don't touch."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -37,7 +38,7 @@ class CreditAccountAdmin(ReadOnlyAdmin):
     list_display = ("user", "balance", "created_at")
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name")
-    ordering = ("-created_at",)
+    ordering = ("-pk",)
     fields = ("user", "balance", "created_at")
 
     def get_urls(self) -> list[URLPattern]:
@@ -101,8 +102,10 @@ class CreditEntryAdmin(ExportAdmin, ReadOnlyAdmin):
     list_display = ("created_at", "user", "kind", "amount", "reason", "actor")
     list_select_related = ("account__user", "actor")
     list_filter = ("kind", "created_at")
-    search_fields = ("account__user__email", "idempotency_key", "reason")
-    date_hierarchy = "created_at"
+    search_fields = ("account__user__email", "idempotency_key")
+    search_help_text = _("A part of the person's email, name or phone; or a whole key of an entry.")
+    person = "account__user"
+    whole_values = ("idempotency_key",)
     actions = ("export_selected",)
     export_columns = (
         "id",
@@ -114,7 +117,6 @@ class CreditEntryAdmin(ExportAdmin, ReadOnlyAdmin):
         "actor__email",
         "idempotency_key",
     )
-    show_full_result_count = False
 
     @admin.display(ordering="account__user__email")
     def user(self, entry: CreditEntry) -> str:

@@ -57,7 +57,15 @@ class CreditEntry(models.Model):
         verbose_name_plural = "credit entries"
         permissions = [("export_creditentry", "Can export credit entries")]
         ordering = ["-created_at", "-id"]
-        indexes = [models.Index(fields=["account", "-created_at"], name="credit_entry_statement")]
+        indexes = [
+            models.Index(fields=["account", "-created_at"], name="credit_entry_statement"),
+            models.Index(fields=["-created_at", "-id"], name="credit_entry_newest"),
+            models.Index(
+                fields=["kind", "-created_at", "-id"],
+                name="credit_entry_by_hand_newest",
+                condition=models.Q(kind__in=["grant", "adjustment"]),
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(kind="grant", amount__gt=0)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.urls import register_converter
 from rest_framework import serializers
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jyotiflow.exceptions import InvalidInput
+from jyotiflow.large_tables import DEEPEST, count_of
 
 Row = TypeVar("Row", bound=Model)
 
@@ -55,6 +56,7 @@ class Page(Generic[Row]):
 
     rows: list[Row]
     count: int
+    is_exact: bool = True
 
 
 def paginate(request: Request, queryset: QuerySet[Row]) -> Page[Row]:
@@ -64,12 +66,36 @@ def paginate(request: Request, queryset: QuerySet[Row]) -> Page[Row]:
     return Page(list(queryset[offset : offset + limit]), queryset.count())
 
 
-def _number(request: Request, name: str, *, default: int, low: int, high: int) -> int:
+def paginate_large(
+    request: Request, queryset: QuerySet[Row], *, newest_by: str, after: object = None
+) -> Page[Row]:
+    """The page of a table too large to be counted or skipped through, newest first by ``newest_by``, then id.
+
+    ``after`` is the id of a row; the page begins below it, however deep that is. Raises ``InvalidInput`` for
+    an offset beyond ``DEEPEST`` and an ``after`` that names no row.
+    """
+    limit = _number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
+    offset = _number(
+        request, "offset", default=0, low=0, high=DEEPEST, hint=" To go further, send the last id as after."
+    )
+    count = count_of(queryset)
+    rows = queryset
+    if after is not None:
+        row = queryset.model._default_manager.filter(pk=after).values_list(newest_by, flat=True).first()
+        if row is None:
+            raise InvalidInput.field("after", "Send the id of a row of this list as after.")
+        # Two conditions where one would do: the first is the index's.
+        rows = rows.filter(**{f"{newest_by}__lte": row})
+        rows = rows.filter(Q(**{f"{newest_by}__lt": row}) | Q(pk__lt=after))
+    return Page(list(rows[offset : offset + limit]), count.number, count.is_exact)
+
+
+def _number(request: Request, name: str, *, default: int, low: int, high: int, hint: str = "") -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(high)) and low <= int(text) <= high):
-        raise InvalidInput.field(name, f"Send {name} as a whole number from {low} to {high}.")
+        raise InvalidInput.field(name, f"Send {name} as a whole number from {low} to {high}.{hint}")
     return int(text)
 
 

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_seri
 from rest_framework import serializers
 
 from jyotiflow.api import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
+from jyotiflow.large_tables import DEEPEST
 
 PAGE_PARAMETERS = [
     OpenApiParameter(
@@ -22,6 +23,15 @@ PAGE_PARAMETERS = [
         description="How many rows to skip.",
     ),
 ]
+LARGE_PAGE_PARAMETERS = [
+    PAGE_PARAMETERS[0],
+    OpenApiParameter(
+        "offset",
+        {"type": "integer", "minimum": 0, "maximum": DEEPEST, "default": 0},
+        description="How many rows to skip; to go further, send `after`.",
+    ),
+]
+IS_EXACT = serializers.BooleanField(help_text="False: so many match that count is an estimate.")
 TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
 
 ERROR = inline_serializer(

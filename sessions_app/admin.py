@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from jyotiflow.accounts.searching import PeopleSearchAdmin
 from jyotiflow.exceptions import DomainError
 from sessions_app.models import Session
 from sessions_app.services import complete_session
@@ -15,7 +16,7 @@ _HISTORY = ("id", "user", "service_type", "question", "guidance_summary")
 
 
 @admin.register(Session)
-class SessionAdmin(admin.ModelAdmin):
+class SessionAdmin(PeopleSearchAdmin):
     list_display = (
         "id",
         "user",
@@ -27,10 +28,11 @@ class SessionAdmin(admin.ModelAdmin):
         "follow_up_sent",
     )
     list_select_related = ("user",)
-    list_filter = ("status", "follow_up_sent", "service_type", "created_at")
+    list_filter = ("status", "follow_up_sent", "created_at")
     search_fields = ("id", "user__email", "user__name")
+    search_help_text = _("A part of the reader's email, name or phone; or a whole session id.")
+    whole_values = ("pk",)
     autocomplete_fields = ("user",)
-    date_hierarchy = "created_at"
     fields = (*_HISTORY, *_ALWAYS_READ_ONLY)
     actions = ("complete_sessions",)
 

@@ -39,9 +39,15 @@ class Session(models.Model):
 
     class Meta:
         db_table = "sessions"
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-id"]
         indexes = [
-            models.Index(fields=["user", "-created_at"], name="session_user_newest"),
+            models.Index(fields=["user", "-created_at", "-id"], name="session_user_newest"),
+            models.Index(fields=["-created_at", "-id"], name="session_newest"),
+            models.Index(
+                fields=["status", "-created_at", "-id"],
+                name="session_unfinished_newest",
+                condition=~models.Q(status="completed"),
+            ),
             models.Index(
                 fields=["completed_at"],
                 name="session_completed_by_time",

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from csp.decorators import csp
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -19,7 +20,8 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from followups.admin.columns import NOTHING, link_to, moment_column, short_column
 from followups.admin.filters import IsSetFilter
 from followups.admin.history import HistoryAdmin
-from followups.admin.searching import by_id
+from followups.admin.searching import as_uuid, by_id
+from followups.channels import get_channel
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent, SandboxMessage
 
 # A mail styles itself and does nothing else, however it is opened.
@@ -46,7 +48,7 @@ class AttemptAdmin(HistoryAdmin):
         moment_column("gate_at", _("called")),
         moment_column("finished_at", _("finished")),
     )
-    list_filter = ("state", "provider", "gate_at")
+    list_filter = ("state", "gate_at")
     search_fields = ("provider_message_id",)
     search_help_text = _("A whole id of an attempt, a follow-up or a provider's message.")
     fields = (
@@ -68,12 +70,54 @@ class AttemptAdmin(HistoryAdmin):
         self, request: HttpRequest, queryset: QuerySet[Attempt], search_term: str
     ) -> tuple[QuerySet[Attempt], bool]:
         for word in search_term.split():
-            queryset = queryset.filter(by_id(word, uuids=["pk", "follow_up"], texts=["provider_message_id"]))
+            queryset = queryset.filter(pk__in=_calls(word))
         return queryset, False
 
     @admin.display(description=_("follow-up"))
     def follow_up_link(self, attempt: Attempt) -> str:
         return link_to(FollowUpSchedule, attempt.follow_up_id, attempt.follow_up_id)
+
+
+def _calls(word: str) -> QuerySet[Attempt, Any]:
+    """The keys of the attempts a search word means; each way of finding is a query with its own index."""
+    attempts = Attempt.objects.order_by().values("pk")
+    ways = [
+        attempts.filter(follow_up__provider_message_id=word),
+        attempts.filter(events__provider_message_id=word),
+    ]
+    if key := as_uuid(word):
+        ways += [attempts.filter(pk=key), attempts.filter(follow_up=key)]
+    return ways[0].union(*ways[1:], all=True)
+
+
+def _reports(word: str) -> QuerySet[ProviderEvent, Any]:
+    """The same for reports."""
+    events = ProviderEvent.objects.order_by().values("pk")
+    ways = [
+        events.filter(provider_message_id=word),
+        events.filter(provider__in=_providers(), event_key=word),
+    ]
+    if key := as_uuid(word):
+        ways.append(events.filter(attempt=key))
+    return ways[0].union(*ways[1:], all=True)
+
+
+def _providers() -> list[str]:
+    """The providers behind the channels, by name."""
+    return sorted({get_channel(channel).provider for channel in settings.FOLLOWUP_CHANNELS})
+
+
+class ProviderFilter(admin.SimpleListFilter):
+    """Django's own would read the whole table for the names."""
+
+    title = _("provider")
+    parameter_name = "provider"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        return [(name, name) for name in _providers()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(provider=self.value()) if self.value() else queryset
 
 
 class AppliedFilter(IsSetFilter):
@@ -101,7 +145,7 @@ class ProviderEventAdmin(HistoryAdmin):
         moment_column("received_at", _("received")),
         moment_column("applied_at", _("applied")),
     )
-    list_filter = ("kind", "provider", AppliedFilter, UnmatchedFilter, "received_at")
+    list_filter = ("kind", ProviderFilter, AppliedFilter, UnmatchedFilter, "received_at")
     search_fields = ("provider_message_id",)
     search_help_text = _("A whole id of an attempt, an event or a provider's message.")
     ordering = ("-pk",)
@@ -121,8 +165,7 @@ class ProviderEventAdmin(HistoryAdmin):
         self, request: HttpRequest, queryset: QuerySet[ProviderEvent], search_term: str
     ) -> tuple[QuerySet[ProviderEvent], bool]:
         for word in search_term.split():
-            texts = ["provider_message_id", "event_key", "attempt_reference"]
-            queryset = queryset.filter(by_id(word, uuids=["attempt"], texts=texts))
+            queryset = queryset.filter(pk__in=_reports(word))
         return queryset, False
 
     @admin.display(description=_("attempt"))

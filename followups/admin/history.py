@@ -5,8 +5,10 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
+from jyotiflow.large_tables import LargeTableAdmin
 
-class UneditableAdmin(admin.ModelAdmin):
+
+class UneditableAdmin(LargeTableAdmin):
     """Rows are shown, never added or edited here; who has the permission may delete one."""
 
     class Media:
@@ -20,9 +22,7 @@ class UneditableAdmin(admin.ModelAdmin):
 
 
 class HistoryAdmin(UneditableAdmin):
-    """Rows are shown and stay as they are. Tables of this kind grow large, so nothing counts them twice."""
-
-    show_full_result_count = False
+    """Rows are shown and stay as they are."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -21,6 +21,7 @@ from followups.conf import channel_choices
 from followups.models import Device, FollowUpSchedule, InAppMessage, RecipientPreference, Suppression
 from followups.selectors.recipients import reachability
 from followups.services.consent import choose_channels, lift, suppress
+from jyotiflow.accounts.searching import PeopleSearchAdmin
 from jyotiflow.accounts.selectors import user_by_email
 
 SHOWN_OF_TOKEN = 6
@@ -73,7 +74,7 @@ class PausedFilter(IsSetFilter):
 
 
 @admin.register(RecipientPreference)
-class RecipientPreferenceAdmin(admin.ModelAdmin):
+class RecipientPreferenceAdmin(PeopleSearchAdmin):
     form = PreferenceForm
     list_display = (
         "user",
@@ -88,7 +89,6 @@ class RecipientPreferenceAdmin(admin.ModelAdmin):
     search_fields = ("user__email", "user__name")
     autocomplete_fields = ("user",)
     ordering = ("-pk",)
-    show_full_result_count = False
     fields = ("user", "channels_off", ("quiet_start", "quiet_end"), "paused_until", "updated_at")
     readonly_fields = ("updated_at",)
 
@@ -145,7 +145,6 @@ class SuppressionAdmin(UneditableAdmin):
     list_filter = ("channel", "reason", "created_at")
     search_fields = ("source",)
     search_help_text = _("A whole address (email, phone with +, or device token), or a part of the note.")
-    show_full_result_count = False
     ordering = ("-pk",)
     fields = readonly_fields = ("channel", "reason", "source", "address_hash", "created_at")
     delete_confirmation_template = "admin/followups/suppression/delete_confirmation.html"
@@ -222,7 +221,7 @@ class SuppressionAdmin(UneditableAdmin):
 
 
 @admin.register(Device)
-class DeviceAdmin(UneditableAdmin):
+class DeviceAdmin(PeopleSearchAdmin, UneditableAdmin):
     list_display = (
         "id",
         "user",
@@ -234,7 +233,6 @@ class DeviceAdmin(UneditableAdmin):
     list_select_related = ("user",)
     list_filter = ("platform", "seen_at")
     search_fields = ("user__email", "user__name")
-    show_full_result_count = False
     ordering = ("-pk",)
     fields = ("user", "platform", "masked_token", "created_at", "seen_at")
     readonly_fields = ("masked_token",)
@@ -246,7 +244,7 @@ class DeviceAdmin(UneditableAdmin):
 
 
 @admin.register(InAppMessage)
-class InAppMessageAdmin(HistoryAdmin):
+class InAppMessageAdmin(PeopleSearchAdmin, HistoryAdmin):
     list_display = (
         "id",
         "user",
@@ -257,7 +255,7 @@ class InAppMessageAdmin(HistoryAdmin):
     )
     list_select_related = ("user",)
     list_filter = ("language", "created_at")
-    search_fields = ("user__email", "subject")
+    search_fields = ("user__email",)
     ordering = ("-pk",)
     fields = ("user", "follow_up_link", "language", "subject", "body", "created_at")
     readonly_fields = ("follow_up_link",)

@@ -6,14 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from credits.models import CreditEntry
 from followups.admin.columns import NOTHING, link_to, moment, moment_column, short_column, table
 from followups.admin.history import HistoryAdmin, HistoryInline
-from followups.admin.searching import as_uuid, by_id
+from followups.admin.searching import as_uuid
 from followups.models import (
     Attempt,
     FollowUpSchedule,
@@ -25,7 +25,8 @@ from followups.models import (
 from followups.selectors.follow_ups import words_of
 from followups.services.retrying import retry_follow_up
 from followups.services.withdrawing import cancel_follow_up
-from jyotiflow.accounts.models import User
+from jyotiflow.accounts.searching import PeopleSearchAdmin
+from jyotiflow.accounts.selectors import people_like
 from jyotiflow.exceptions import DomainError
 from jyotiflow.exporting import ExportAdmin
 
@@ -249,33 +250,25 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
 
 def _found(word: str) -> QuerySet[FollowUpSchedule, Any]:
     """The keys of the follow-ups a search word means; each way of finding is a query with its own index."""
-    people = User.objects.filter(Q(email__icontains=word) | Q(name__icontains=word) | Q(phone__contains=word))
     follow_ups = FollowUpSchedule.objects.order_by().values("pk")
     ways = [follow_ups.filter(provider_message_id=word), follow_ups.filter(session=word)]
     key = as_uuid(word)
-    ways.append(follow_ups.filter(user__in=people) if key is None else follow_ups.filter(pk=key))
+    ways.append(follow_ups.filter(user__in=people_like(word)) if key is None else follow_ups.filter(pk=key))
     return ways[0].union(*ways[1:], all=True)
 
 
 @admin.register(SessionPlan)
-class SessionPlanAdmin(HistoryAdmin):
+class SessionPlanAdmin(PeopleSearchAdmin, HistoryAdmin):
     list_display = ("session_id", "reader", "booked", "skipped", moment_column("created_at", _("planned")))
     list_select_related = ("session__user",)
     list_filter = ("created_at",)
     search_fields = ("session__user__email",)
-    search_help_text = _("A part of the reader's email, or a whole session id.")
+    search_help_text = _("A part of the reader's email, name or phone; or a whole session id.")
+    person = "session__user"
+    whole_values = ("session",)
     ordering = ("-pk",)
     fields = ("session", "reader", "created_at", "what_was_decided")
     readonly_fields = ("reader", "what_was_decided")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[SessionPlan], search_term: str
-    ) -> tuple[QuerySet[SessionPlan], bool]:
-        for word in search_term.split():
-            queryset = queryset.filter(
-                by_id(word, texts=["session"]) | Q(session__user__email__icontains=word)
-            )
-        return queryset, False
 
     @admin.display(description=_("reader"), ordering="session__user__email")
     def reader(self, plan: SessionPlan) -> str:

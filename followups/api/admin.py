@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from followups.api.follow_ups import list_answer, user_of, valid
+from followups.api.follow_ups import user_of, valid
 from followups.api.permissions import StaffPermission
 from followups.api.serializers import (
     AdminItemSerializer,
@@ -35,9 +35,17 @@ from followups.services.retrying import retry_follow_up
 from followups.services.settings import update_settings
 from followups.services.templates import remove_template, save_template
 from followups.services.withdrawing import cancel_follow_up
-from jyotiflow.api import action_answer, paginate, read_answer
+from jyotiflow.accounts.selectors import user_by_email
+from jyotiflow.api import action_answer, paginate, paginate_large, read_answer
 from jyotiflow.exceptions import InvalidInput
-from jyotiflow.schema import PAGE_PARAMETERS, action_schema, answers, read_schema
+from jyotiflow.schema import (
+    IS_EXACT,
+    LARGE_PAGE_PARAMETERS,
+    PAGE_PARAMETERS,
+    action_schema,
+    answers,
+    read_schema,
+)
 
 
 def template_by_id(template_id: UUID) -> FollowUpTemplate:
@@ -151,27 +159,33 @@ class ScheduleViewSet(ViewSet):
 
     @extend_schema(
         operation_id="admin_list_schedules",
-        parameters=[AdminScheduleFilters, *PAGE_PARAMETERS],
+        parameters=[AdminScheduleFilters, *LARGE_PAGE_PARAMETERS],
         responses=answers(
-            read_schema("Schedules", AdminItemSerializer(many=True), counted=True), 400, 401, 403
+            read_schema(
+                "Schedules", AdminItemSerializer(many=True), counted=True, beside={"count_is_exact": IS_EXACT}
+            ),
+            400,
+            401,
+            403,
         ),
     )
     def index(self, request: Request) -> Response:
-        """Follow-ups, newest ``scheduled_at`` first."""
+        """Follow-ups, newest ``scheduled_at`` first. Above 10,000 the count is an estimate."""
         filters = valid(AdminScheduleFilters(data=request.query_params))
         follow_ups = all_follow_ups()
         if filters.get("status"):
             follow_ups = with_status(follow_ups, filters["status"])
         if filters.get("template"):
             follow_ups = follow_ups.filter(matching_template(filters["template"]))
-        columns = {
-            "channel": "channel",
-            "user_email": "user_email__iexact",
-            "from": "scheduled_at__gte",
-            "to": "scheduled_at__lte",
-        }
+        if filters.get("user_email"):
+            follow_ups = follow_ups.filter(user=user_by_email(filters["user_email"]))
+        columns = {"channel": "channel", "from": "scheduled_at__gte", "to": "scheduled_at__lte"}
         wanted = {column: filters[name] for name, column in columns.items() if filters.get(name)}
-        return list_answer(request, follow_ups.filter(**wanted), admin_item_of, AdminItemSerializer)
+        page = paginate_large(
+            request, follow_ups.filter(**wanted), newest_by="scheduled_at", after=filters.get("after")
+        )
+        items = AdminItemSerializer([admin_item_of(row) for row in page.rows], many=True).data
+        return read_answer(items, page.count, count_is_exact=page.is_exact)
 
     @extend_schema(
         operation_id="admin_cancel_schedule",

@@ -253,6 +253,9 @@ class AdminScheduleFilters(serializers.Serializer[Any]):
     template = serializers.CharField(required=False, allow_blank=True, max_length=100)
     user_email = serializers.CharField(required=False, allow_blank=True, max_length=254)
     to = AwareDateTimeField(required=False)
+    after = serializers.UUIDField(
+        required=False, help_text="The last id of the page before: how to page beyond any offset."
+    )
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {**super().get_fields(), "from": AwareDateTimeField(required=False)}

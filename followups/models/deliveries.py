@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -43,6 +44,12 @@ class Attempt(models.Model):
         indexes = [
             models.Index(
                 fields=["gate_at"], name="attempt_in_doubt", condition=models.Q(state=AttemptState.IN_DOUBT)
+            ),
+            BrinIndex(fields=["gate_at"], name="attempt_called", autosummarize=True),
+            models.Index(  # how few of them end, for whoever looks for those
+                fields=["state", "follow_up", "number"],
+                name="attempt_not_accepted",
+                condition=~models.Q(state__in=[*OPEN_ATTEMPT_STATES, AttemptState.ACCEPTED]),
             ),
             models.Index(
                 fields=["to_hash"],
@@ -117,9 +124,15 @@ class ProviderEvent(models.Model):
                 condition=models.Q(unmatched_at__isnull=False),
             ),
             models.Index(
-                fields=["provider", "provider_message_id"],
+                fields=["provider_message_id"],
                 name="event_message",
                 condition=~models.Q(provider_message_id=""),
+            ),
+            BrinIndex(fields=["received_at"], name="event_received", autosummarize=True),
+            models.Index(  # which few reports are of, for whoever looks for those
+                fields=["kind", "-id"],
+                name="event_rare_kind",
+                condition=~models.Q(kind__in=[ReceiptKind.ACCEPTED, ReceiptKind.DELIVERED, ReceiptKind.READ]),
             ),
         ]
         constraints = [

@@ -4,6 +4,7 @@ import uuid
 
 import pgtrigger
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -137,6 +138,11 @@ class FollowUpSchedule(models.Model):
                 name="follow_up_withdrawn_newest",
                 condition=models.Q(status__in=WITHDRAWN_STATES),
             ),
+            models.Index(
+                fields=["origin", "-scheduled_at", "-id"],
+                name="follow_up_rare_origin_newest",
+                condition=models.Q(origin__in=[Origin.INSTANT, Origin.RETRY]),
+            ),
             models.Index(fields=["updated_at"], name="follow_up_changed"),
             models.Index(
                 fields=["sent_at"], name="follow_up_sent_day", condition=models.Q(sent_at__isnull=False)
@@ -269,6 +275,7 @@ class SessionPlan(models.Model):
     class Meta:
         db_table = "follow_up_plans"
         ordering = ["-created_at"]
+        indexes = [BrinIndex(fields=["created_at"], name="plan_made", autosummarize=True)]
 
     def __str__(self) -> str:
         return self.session_id

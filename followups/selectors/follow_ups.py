@@ -67,7 +67,8 @@ def matching_template(text: str) -> Q:
     try:
         return Q(template_id=UUID(text))
     except ValueError:
-        return Q(template__name__iexact=text)
+        named = FollowUpTemplate.objects.filter(name__iexact=text)
+        return Q(template__in=list(named.values_list("pk", flat=True)))  # ids, for the index by template
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from django.utils.translation import gettext_lazy as _
 from jyotiflow.accounts.forms import NewUserForm, UserForm
 from jyotiflow.accounts.models import MachineKey, User
 from jyotiflow.accounts.services import create_machine_key
+from jyotiflow.large_tables import LargeTableAdmin
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(LargeTableAdmin, DjangoUserAdmin):
     """Only a superuser grants access, or edits somebody who has it: else staff could raise themselves."""
 
     form = UserForm
@@ -34,8 +35,7 @@ class UserAdmin(DjangoUserAdmin):
     list_display = ("email", "name", "preferred_language", "timezone", "is_active", "is_staff", "created_at")
     list_filter = ("is_active", "is_staff", "preferred_language", "groups")
     search_fields = ("email", "name", "phone")
-    ordering = ("-created_at",)
-    date_hierarchy = "created_at"
+    ordering = ("-created_at", "-pk")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         access = () if _is_superuser(request) else ("is_staff", "is_superuser", "groups", "user_permissions")

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import phonenumbers
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
@@ -99,12 +100,21 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-id"]
         permissions = [
             ("export_personal_data", "Can export what is kept about a person"),
             ("erase_person", "Can erase a person"),
         ]
-        indexes = [models.Index(fields=["phone"], name="user_phone", condition=~models.Q(phone=""))]
+        indexes = [
+            models.Index(fields=["phone"], name="user_phone", condition=~models.Q(phone="")),
+            models.Index(fields=["-created_at", "-id"], name="user_newest"),
+            models.Index(fields=["-created_at"], name="user_staff", condition=models.Q(is_staff=True)),
+            models.Index(fields=["-created_at"], name="user_closed", condition=models.Q(is_active=False)),
+            # For staff who search by a part of it: `people_like`.
+            GinIndex(OpClass(Upper("email"), name="gin_trgm_ops"), name="user_email_parts"),
+            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="user_name_parts"),
+            GinIndex(OpClass(Upper("phone"), name="gin_trgm_ops"), name="user_phone_parts"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 Lower("email"),

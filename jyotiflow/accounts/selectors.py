@@ -1,6 +1,8 @@
 """Reads of accounts."""
 
-from django.db.models import Value
+from typing import Any
+
+from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from jyotiflow.accounts.models import User
@@ -20,6 +22,12 @@ def user_by_id(user_id: str) -> User | None:
     if not (user_id.isascii() and user_id.isdecimal() and len(user_id) <= 18):
         return None
     return User.objects.filter(pk=int(user_id)).first()
+
+
+def people_like(word: str) -> QuerySet[User, Any]:
+    """The keys of those whose email, name or phone has this part; for a condition on tables of theirs."""
+    parts = Q(email__icontains=word) | Q(name__icontains=word) | Q(phone__icontains=word)
+    return User.objects.filter(parts).order_by().values("pk")
 
 
 def credits_of(user: User) -> int:
