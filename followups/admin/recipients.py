@@ -254,7 +254,7 @@ class InAppMessageAdmin(PeopleSearchAdmin, HistoryAdmin):
         moment_column("created_at", _("created")),
     )
     list_select_related = ("user",)
-    list_filter = ("language", "created_at")
+    list_filter = ("created_at",)
     search_fields = ("user__email",)
     ordering = ("-pk",)
     fields = ("user", "follow_up_link", "language", "subject", "body", "created_at")

@@ -40,7 +40,7 @@ class Attempt(models.Model):
 
     class Meta:
         db_table = "follow_up_attempts"
-        ordering = ["follow_up", "number"]  # the unique index: no sort, however long the history
+        ordering = ["follow_up_id", "number"]  # the unique index: no sort, however long the history
         indexes = [
             models.Index(
                 fields=["gate_at"], name="attempt_in_doubt", condition=models.Q(state=AttemptState.IN_DOUBT)

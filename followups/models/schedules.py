@@ -139,6 +139,11 @@ class FollowUpSchedule(models.Model):
                 condition=models.Q(status__in=WITHDRAWN_STATES),
             ),
             models.Index(
+                fields=["channel", "status", "-scheduled_at", "-id"],
+                name="follow_up_withdrawn_by_channel",
+                condition=models.Q(status__in=WITHDRAWN_STATES),
+            ),
+            models.Index(
                 fields=["origin", "-scheduled_at", "-id"],
                 name="follow_up_rare_origin_newest",
                 condition=models.Q(origin__in=[Origin.INSTANT, Origin.RETRY]),

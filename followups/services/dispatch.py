@@ -30,8 +30,7 @@ _CLAIM: Final = """
     UPDATE ONLY follow_up_schedules AS follow_up  -- what is due is never in the archive
        SET status = 'sending', claim_token = gen_random_uuid(), updated_at = statement_timestamp(),
            lease_until = statement_timestamp() + make_interval(secs => %(lease)s)
-      FROM due
-     WHERE follow_up.id = due.id
+     WHERE follow_up.id = ANY (ARRAY(SELECT id FROM due))  -- a join would be planned for a tenth of the table
  RETURNING follow_up.id, follow_up.claim_token, follow_up.channel
 """
 _RELEASE: Final = """
