@@ -30,7 +30,9 @@ class Smtp:
         if not heard.endswith(b"\r\n"):
             return []
         self._heard = b""
-        return [(self._answer(line), 0.0) for line in heard.split(b"\r\n")[:-1]]
+        said = [self._answer(line) for line in heard.split(b"\r\n")[:-1]]
+        together = [(b"".join(said), 0.0)]  # what came in one piece is answered in one
+        return [*together, (b"", 0.0)] if b"" in said else together
 
     def _answer(self, line: bytes) -> bytes:
         match line[:4].upper():

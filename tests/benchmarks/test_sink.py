@@ -96,6 +96,16 @@ def test_a_mail_may_come_in_pieces() -> None:
             assert (ledger.messages, ledger.whole, ledger.recipients) == (1, MAIL, {b"<a@b>"})
 
 
+def test_commands_sent_together_are_answered_together() -> None:
+    ledger = Ledger()
+    talk = Smtp(ledger)
+    [(answer, _)] = talk.hear(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n")
+    assert [line[:3] for line in answer.splitlines()] == [b"250", b"250", b"354"]
+    talk.hear(MAIL)
+    assert ledger.recipients == {b"<c@d>"}
+    assert talk.hear(b"NOOP\r\nQUIT\r\n") == [(b"250 2.0.0 Ok\r\n", 0.0), (b"", 0.0)]
+
+
 def test_a_request_may_come_in_pieces() -> None:
     ledger = Ledger()
     talk = Twilio(ledger)
