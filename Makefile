@@ -13,13 +13,14 @@ WORKERS ?= 2
 PY := .venv/bin/python
 # Type checks load the settings; nothing is signed with these.
 CHECK_ENV := ENV_FILES=off SECRET_KEY=only-for-checks JWT_SECRET=only-for-checks
+TAMIL := locale/ta/LC_MESSAGES/django
 COMPILE := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults bench mutants lint format check lock clean install install-dev venv
+.PHONY: help run test faults bench mutants messages screenshots lint format check lock clean install install-dev venv
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 run: install ## start everything here: servers, web, worker, beat, demo data (PORT=8000); Ctrl-C stops it
 	@exec $(PY) -m jyotiflow.local.run --with-parent
@@ -35,6 +36,14 @@ bench: install-dev ## what the product costs beside its peers, on servers of its
 
 mutants: install-dev ## plant each known bug in a copy of the tree, and see that the suite notices it (ARGS=quiet: some)
 	@exec $(PY) -m tests.mutants $(ARGS)
+
+messages: install-dev ## gather the pages' texts into locale/ (needs gettext) and compile the translations
+	$(CHECK_ENV) $(PY) manage.py makemessages --locale ta --no-obsolete --no-wrap --add-location file \
+	  --ignore '.venv/*' --ignore '.local/*' --ignore 'tests/*' --ignore 'docs/*'
+	$(PY) -c "import polib; polib.pofile('$(TAMIL).po').save_as_mofile('$(TAMIL).mo')"
+
+screenshots: install-dev ## every page for readers, as it looks, into docs/screenshots (needs chromium)
+	SCREENSHOTS=docs/screenshots $(PY) -m pytest tests/browser/test_looks.py
 
 lint: install-dev ## what must be clean: ruff, types, migrations, system checks
 	$(PY) -m ruff check .

@@ -8,6 +8,7 @@ from django.core import signing
 
 # A token of one purpose is none of the other: who may leave by a link may not be brought back by it.
 _UNSUBSCRIBE = signing.Signer(salt="followups.unsubscribe", sep=".")
+_PREFERENCES = signing.Signer(salt="followups.preferences", sep=".")
 _COME_BACK = signing.Signer(salt="followups.come-back", sep=".")
 
 
@@ -44,6 +45,16 @@ def read_come_back_token(token: str) -> Unsubscription | None:
     return _read(_COME_BACK, token)
 
 
+def link_preferences_path(wish: Unsubscription) -> str:
+    """Where one sets the message preferences without signing in, offered on the page of a mail's link."""
+    return f"/u/preferences/{_PREFERENCES.sign(_text(wish))}"
+
+
+def read_preferences_token(token: str) -> Unsubscription | None:
+    """Whose preferences a token opens, or ``None`` for a forged one."""
+    return _read(_PREFERENCES, token)
+
+
 def _text(wish: Unsubscription) -> str:
     return "-".join(filter(None, (str(wish.user_id), wish.channel, wish.address_hash)))
 
@@ -58,7 +69,7 @@ def _read(signer: signing.Signer, token: str) -> Unsubscription | None:
 
 def preferences_url() -> str:
     """The page where a user keeps their preferences."""
-    return f"{settings.PUBLIC_BASE_URL}/followups/"
+    return f"{settings.PUBLIC_BASE_URL}/followups/preferences"
 
 
 def callback_url(*, provider: str, attempt_id: UUID) -> str:

@@ -13,7 +13,8 @@ from followups.api.privacy import PrivacyViewSet
 from followups.receipts.email import email_receipt
 from followups.receipts.twilio import twilio_receipt
 from followups.receipts.twilio_inbound import twilio_inbound
-from followups.web import views
+from followups.web import booking, center, inbox, preferences, privacy
+from followups.web.link_preferences import LinkPreferencesView
 from followups.web.unsubscribe import ComeBackView, UnsubscribeView
 
 app_name = "followups"
@@ -60,8 +61,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
-    path("followups/", views.center, name="center"),
-    path("followups/<uuid:follow_up_id>/cancel", views.cancel, name="cancel"),
+    path("followups/", center.center, name="center"),
+    path("followups/others", center.of_session, name="others"),
+    path("followups/session/<text_id:session_id>", center.of_session, name="session"),
+    path("followups/session/<text_id:session_id>/new", booking.new, name="new"),
+    path("followups/<uuid:follow_up_id>", center.follow_up, name="follow_up"),
+    path("followups/<uuid:follow_up_id>/cancel", center.cancel, name="cancel"),
+    path("followups/<uuid:follow_up_id>/reschedule", center.reschedule, name="reschedule"),
+    path("followups/inbox", inbox.inbox, name="inbox"),
+    path("followups/inbox/<uuid:follow_up_id>", inbox.message, name="message"),
+    path("followups/credits", preferences.credits, name="credits"),
+    path("followups/preferences", preferences.preferences, name="preferences"),
+    path("followups/data", privacy.data, name="data"),
+    path("followups/data/export", privacy.export, name="export"),
+    path("followups/data/erase", privacy.erase, name="erase"),
+    path("followups/goodbye", privacy.goodbye, name="goodbye"),
     path("u/<str:token>", UnsubscribeView.as_view(), name="unsubscribe"),
+    path("u/preferences/<str:token>", LinkPreferencesView.as_view(), name="link_preferences"),
     path("u/back/<str:token>", ComeBackView.as_view(), name="come_back"),
 ]

@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from jyotiflow.accounts.limits import limit_sign_in
 from jyotiflow.docs import SchemaView, docs_page
 from jyotiflow.errors import api_not_found
+from jyotiflow.languages import choose_language
 
 handler400 = "jyotiflow.errors.bad_request"
 handler403 = "jyotiflow.errors.permission_denied"
@@ -17,6 +18,7 @@ handler500 = "jyotiflow.errors.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(url="/followups/")),
     path("favicon.ico", RedirectView.as_view(url="/static/followups/favicon.svg")),
+    path("language/<slug:language>", choose_language, name="language"),
     path("accounts/login", limit_sign_in(LoginView.as_view(redirect_authenticated_user=True)), name="login"),
     path("accounts/logout", LogoutView.as_view(), name="logout"),
     path("admin/login/", limit_sign_in(admin.site.login)),  # before the site's own at the same address

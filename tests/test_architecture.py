@@ -24,7 +24,8 @@ FLOORS = (
     ("followups.selectors", "followups.services"),
     tuple(
         f"followups.{name}"
-        for name in ("tasks", "receivers", "receipts", "api", "admin", "web", "management", "health", "urls")
+        for name in ("tasks", "receivers", "receipts", "api", "admin", "web", "templatetags", "management")
+        + ("health", "urls")
     ),
     ("followups.apps", "followups.checks"),
 )

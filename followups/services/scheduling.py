@@ -44,11 +44,13 @@ def schedule_follow_up(
     channel: str | None = None,
     scheduled_at: datetime | None = None,
     custom_variables: Mapping[str, object] | None = None,
+    agreed_price: int | None = None,
 ) -> FollowUpSchedule:
     """Book one follow-up for the user: at ``scheduled_at`` (aware), else at the first time that suits.
 
-    Raises ``TemplateNotFound``, ``SessionNotFound``, ``InvalidInput``, ``LimitReached``, ``Unreachable`` or
-    ``InsufficientCredits``; nothing is stored or charged then.
+    Raises ``TemplateNotFound``, ``SessionNotFound``, ``InvalidInput``, ``LimitReached``, ``Unreachable``,
+    ``InsufficientCredits``, or ``Conflict`` where it costs more than the ``agreed_price`` its reader was
+    shown; nothing is stored or charged then.
     """
     known = catalogue()
     template = template_on_sale(known, template_id, channel=channel)
@@ -59,7 +61,10 @@ def schedule_follow_up(
     moment = moment_of(user=user, template=template, wanted=scheduled_at, settings=settings)
     order = Order(user, template, moment, Origin.MANUAL, session)
     _refuse(limits_on(order, settings))
-    return book(order, settings, account=account, custom_variables=variables)
+    prepared = prepare(order, settings, custom_variables=variables)
+    if agreed_price is not None and prepared.credits_charged > agreed_price:
+        raise Conflict(f"It costs {prepared.credits_charged} credits now.", code="price_changed")
+    return sell(prepared, account=account)
 
 
 @transaction.atomic

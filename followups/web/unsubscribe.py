@@ -1,11 +1,9 @@
 """The pages behind a message's unsubscribe link: out, and back again. No sign-in, no cookie, no redirect."""
 
 from collections.abc import Callable
-from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import translation
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
@@ -14,28 +12,14 @@ from followups.conf import CHANNEL_LABELS
 from followups.links import (
     Unsubscription,
     come_back_path,
+    link_preferences_path,
     read_come_back_token,
     read_unsubscribe_token,
 )
 from followups.services.unsubscribing import ONE_CLICK, PAGE, can_come_back, come_back, unsubscribe
+from followups.web.wording import channel_in_a_sentence
 from jyotiflow.accounts.models import User
-
-CHANNEL_LABELS_IN_A_SENTENCE: Final = {
-    "en": {
-        "email": "email",
-        "sms": "SMS",
-        "whatsapp": "WhatsApp",
-        "push": "push",
-        "in_app": "in-app message",
-    },
-    "ta": {
-        "email": "மின்னஞ்சல்",
-        "sms": "குறுஞ்செய்தி",
-        "whatsapp": "வாட்ஸ்அப்",
-        "push": "கைபேசி அறிவிப்பு",
-        "in_app": "செயலிச் செய்தி",
-    },
-}
+from jyotiflow.languages import chosen_language, speaking
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -59,24 +43,21 @@ class LinkView(View):
     def page(
         self, request: HttpRequest, known: tuple[Unsubscription, User] | None, *, state: str
     ) -> HttpResponse:
-        """The page in its reader's language; 404 for an unknown link."""
+        """The page in its reader's language, unless another was chosen; 404 for an unknown link."""
         template = "followups/unsubscribe.html"
         if known is None:
-            return render(request, template, {"language": "en", "state": "invalid"}, status=404)
+            return render(request, template, {"state": "invalid"}, status=404)
         wish, user = known
-        language = user.preferred_language
         offers_return = state == "done" and can_come_back(user=user, wish=wish)
-        with translation.override(language):
+        with speaking(request, chosen_language(request) or user.preferred_language):
             return render(
                 request,
                 template,
                 {
-                    "language": language,
                     "state": state,
                     "come_back_path": come_back_path(wish) if offers_return else "",
-                    "channel_label": CHANNEL_LABELS_IN_A_SENTENCE[language].get(
-                        wish.channel, CHANNEL_LABELS[wish.channel]
-                    ),
+                    "preferences_path": link_preferences_path(wish),
+                    "channel": channel_in_a_sentence(wish.channel),
                 },
             )
 

@@ -100,3 +100,16 @@ def limit_sign_in(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return limited
+
+
+def limit_user(view: View) -> View:
+    """A page that books, or asks for a password, under the limit of the API's bookings; for the signed in."""
+
+    @wraps(view)
+    def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        throttle = UserThrottle()
+        if request.method not in SAFE_METHODS and not throttle.allow_request(request, view):
+            return too_many_requests(request, throttle.wait())
+        return view(request, *args, **kwargs)
+
+    return limited

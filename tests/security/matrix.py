@@ -64,6 +64,16 @@ TEMPLATE = {
 }
 
 
+def own_page(outcome: Outcome) -> Outcomes:
+    """As ``owner``, for a page: who isn't signed in is sent to the sign-in."""
+    return {**owner(outcome), "anonymous": LOGIN, "machine": LOGIN}
+
+
+def both(outcomes: Outcomes) -> dict[str, Call]:
+    """A page with a form: the same for showing and for sending it empty."""
+    return {"GET": Call(outcomes), "POST": Call(outcomes)}
+
+
 def redirect_for_any_method() -> dict[str, Call]:
     return {method: Call(everybody(302)) for method in METHODS if method != "HEAD"}
 
@@ -163,11 +173,25 @@ ROUTES: Final[Mapping[str, Mapping[str, Call]]] = {
     "readyz": {"GET": Call(everybody(200))},
     "metrics": {"GET": Call({**everybody(403), **dict.fromkeys(STAFF, 200)})},
     "followups/": {"GET": Call(people(200, otherwise=LOGIN))},
-    "followups/<uuid:follow_up_id>/cancel": {
-        "POST": Call(
-            people(302, otherwise=LOGIN), harmless=tuple(actor for actor in PEOPLE if actor != "owner")
-        )
+    **{
+        f"followups/{page}": {"GET": Call(people(200, otherwise=LOGIN))}
+        for page in ("others", "inbox", "credits", "data")
     },
+    "followups/preferences": both(people(200, otherwise=LOGIN)),
+    "followups/data/export": {"POST": Call(people(200, otherwise=LOGIN))},
+    "followups/data/erase": both(people(200, otherwise=LOGIN)),  # which asks for the password
+    "followups/goodbye": {"GET": Call(everybody(200))},
+    "followups/session/<text_id:session_id>": {"GET": Call(own_page(200))},
+    "followups/session/<text_id:session_id>/new": {
+        "GET": Call(own_page(200)),
+        "POST": Call(own_page(302), lambda world: world.order()),
+    },
+    "followups/<uuid:follow_up_id>": {"GET": Call(own_page(200))},
+    "followups/<uuid:follow_up_id>/cancel": {"GET": Call(own_page(200)), "POST": Call(own_page(302))},
+    "followups/<uuid:follow_up_id>/reschedule": both(own_page(200)),  # no time is given
+    "followups/inbox/<uuid:follow_up_id>": {"GET": Call(own_page(200))},
+    "language/<slug:language>": {"GET": Call(everybody(302))},
+    "u/preferences/<str:token>": both(everybody(404)),  # for another purpose
     "u/<str:token>": {"GET": Call(everybody(200)), "POST": Call(everybody(200))},
     "u/back/<str:token>": {"GET": Call(everybody(404)), "POST": Call(everybody(404))},  # for another purpose
     "^api(?:/(?P<path>.*))?$": {method: Call(everybody(404)) for method in METHODS if method != "HEAD"},
@@ -184,6 +208,7 @@ WITHOUT_CSRF_TOKEN: Final = {
     f"{FOLLOW_UP}receipts/email/<slug:esp>": "takes no cookie, asks for a secret",
     "u/<str:token>": "takes no cookie, the link is signed",
     "u/back/<str:token>": "takes no cookie, the link is signed",
+    "u/preferences/<str:token>": "takes no cookie, the link is signed",
     "^api(?:/(?P<path>.*))?$": "is nothing",
 }
 

@@ -51,7 +51,7 @@ def pages(user: User) -> list[str]:
     """Every page that is not the admin site's, and one of each kind of other answer."""
     return [
         "/accounts/login",
-        "/followups/",
+        *(f"/followups/{path}" for path in ("", "inbox", "credits", "preferences", "data", "data/erase")),
         link_of(user),
         "/u/forged",
         "/api/docs",

@@ -137,17 +137,22 @@ class World:
 
     def path(self, route: str) -> str:
         """The route's address, about the owner's things."""
-        follow_up = self.sent if "/read/" in route else self.follow_up
+        follow_up = self.sent if "/read/" in route or "/inbox/" in route else self.follow_up
         values = {
             "text_id:session_id": self.session.pk,
             "uuid:follow_up_id": follow_up.pk,
             "uuid:template_id": self.free.pk,
             "slug:esp": "postmark",
+            "slug:language": "ta",
             "str:token": self.token,
         }
         if route.startswith("^api"):
             return "/api/nothing"
         return "/" + re.sub(r"<(.*?)>", lambda found: str(values[found[1]]), route)
+
+    def order(self) -> dict[str, str]:
+        """The free template, as the page that quotes it sends it."""
+        return {"template": str(self.free.pk), "at": "", "price": "0", "key": str(self.session.pk)}
 
     def admin_path(self, route: str) -> str:
         """The admin route's address, about the first row of its table."""

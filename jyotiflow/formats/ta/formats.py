@@ -1,0 +1,6 @@
+"""Tamil: 12,34,567 as in India."""
+
+DATE_FORMAT = "j F Y"
+DECIMAL_SEPARATOR = "."
+THOUSAND_SEPARATOR = ","
+NUMBER_GROUPING = (3, 2, 0)

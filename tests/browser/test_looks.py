@@ -1,0 +1,114 @@
+"""Every page, in both languages, at two widths, light and dark: it fits, and everybody can use it.
+
+`make screenshots` keeps what it sees; without `SCREENSHOTS` nothing is written.
+"""
+
+import os
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from followups.links import link_preferences_path, read_unsubscribe_token, unsubscribe_url
+from tests.browser.conftest import DESKTOP, PHONE, World
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
+EVERY_LOOK: dict[str, dict[str, Any]] = {
+    "desktop": {"size": DESKTOP, "color_scheme": "light"},
+    "phone": {"size": PHONE, "color_scheme": "light", "has_touch": True},
+    "phone-dark": {"size": PHONE, "color_scheme": "dark", "has_touch": True},
+    "desktop-dark": {"size": DESKTOP, "color_scheme": "dark"},
+}
+MISSING = {"not-found": 404, "bad-link": 404}
+ALSO_DARK = ("center", "preferences", "quote")  # of the others no picture is kept
+ALL = [(look, language) for look in EVERY_LOOK for language in ("en", "ta")]
+# Of eight each page is looked at in two, which differ in all three ways.
+LOOKS = pytest.mark.parametrize(
+    ("look", "language"), ALL if SCREENSHOTS else [("desktop", "en"), ("phone-dark", "ta")]
+)
+
+
+def pages_of(world: World) -> dict[str, str]:
+    new = f"/followups/session/{world.session.pk}/new"
+    return {
+        "center": "/followups/",
+        "scheduled": "/followups/?show=scheduled",
+        "session": f"/followups/session/{world.session.pk}",
+        "follow-up": f"/followups/{world.pending.pk}",
+        "cancel": f"/followups/{world.pending.pk}/cancel",
+        "reschedule": f"/followups/{world.pending.pk}/reschedule",
+        "new": new,
+        "quote": f"{new}?template={world.pending.template_id}&at=",
+        "inbox": "/followups/inbox",
+        "message": f"/followups/inbox/{world.inbox.pk}",
+        "credits": "/followups/credits",
+        "preferences": "/followups/preferences",
+        "data": "/followups/data",
+        "erase": "/followups/data/erase",
+        "not-found": "/nothing",
+    }
+
+
+@LOOKS
+def test_a_reader_s_pages(world: World, visit: Any, look: str, language: str) -> None:
+    visitor = visit(world.reader, **EVERY_LOOK[look])
+    visitor.open(f"/language/{language}")
+    for name, path in pages_of(world).items():
+        visitor.open(path, status=MISSING.get(name, 200))
+        examine(visitor, name, language, look)
+    empty = visit(UserFactory(), **EVERY_LOOK[look])
+    empty.open(f"/language/{language}")
+    for name, path in {"empty": "/followups/", "empty-inbox": "/followups/inbox"}.items():
+        empty.open(path)
+        examine(empty, name, language, look)
+
+
+@LOOKS
+def test_pages_without_a_sign_in(world: World, visit: Any, look: str, language: str) -> None:
+    visitor = visit(**EVERY_LOOK[look])
+    visitor.open(f"/language/{language}?next=/accounts/login")
+    examine(visitor, "sign-in", language, look)
+    visitor.page.fill("#id_username", "somebody@example.test")
+    visitor.page.fill("#id_password", "wrong")
+    visitor.page.press("#id_password", "Enter")
+    visitor.page.wait_for_selector("#login-error")
+    examine(visitor, "sign-in-error", language, look)
+    for name, path in links_of(world).items():
+        visitor.open(path, status=MISSING.get(name, 200))
+        examine(visitor, name, language, look)
+
+
+def links_of(world: World) -> dict[str, str]:
+    url = unsubscribe_url(user_id=world.reader.pk, channel="email")
+    token = url.rpartition("/")[2]
+    wish = read_unsubscribe_token(token)
+    assert wish
+    return {
+        "unsubscribe": f"/u/{token}",
+        "link-preferences": link_preferences_path(wish),
+        "bad-link": "/u/forged",
+        "goodbye": "/followups/goodbye",
+    }
+
+
+def examine(visitor: Any, name: str, language: str, look: str) -> None:
+    visitor.check_fits()
+    visitor.check_access()
+    if SCREENSHOTS and ("dark" not in look or name in ALSO_DARK):
+        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+        (Path(SCREENSHOTS) / f"{name}-{language}-{look}.webp").write_bytes(picture_of(visitor, look))
+
+
+def picture_of(visitor: Any, look: str) -> bytes:
+    """A phone as it's held; of a desktop's page the first two windows."""
+    size: Any = EVERY_LOOK[look]["size"]
+    height = size["height"]
+    if "desktop" in look:
+        height = min(visitor.page.evaluate("document.documentElement.scrollHeight"), 2 * height)
+    how = {"format": "webp", "quality": 80, "captureBeyondViewport": True}
+    how["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1}
+    taken = visitor.page.context.new_cdp_session(visitor.page).send("Page.captureScreenshot", how)
+    return b64decode(taken["data"])
