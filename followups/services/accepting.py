@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -18,21 +18,25 @@ from jyotiflow.postgresql.prepared import prepared_cursor
 
 log = structlog.get_logger(__name__)
 
-# Only what nobody else has touched since its gate. A message id that another attempt has is left alone: so is
-# one that two of these claim, by the rule `attempt_message_has_one_owner`, with all that come with it.
+# Only what nobody else has touched since its gate: neither over nor in doubt, it is being called. (Asked for
+# that state itself, the planner would rather walk through all that are.) A message id that another attempt
+# has is left alone: so is one that two of these claim, by the rule `attempt_message_has_one_owner`, with all
+# that come with it.
 _ACCEPT: Final = """
     WITH told AS (
-        SELECT * FROM jsonb_to_recordset(%s::jsonb)
-            AS told (attempt uuid, message text, details jsonb, is_delivered bool)
+        SELECT * FROM unnest(
+            %(attempts)s::uuid[], %(messages)s::text[], %(details)s::jsonb[], %(delivered)s::bool[]
+        ) AS told (attempt, message, details, is_delivered)
     ), locked AS MATERIALIZED (
         SELECT told.*, follow_up.id AS follow_up
           FROM told
           JOIN ONLY follow_up_attempts AS attempt ON attempt.id = told.attempt
           JOIN ONLY follow_up_schedules AS follow_up ON follow_up.id = attempt.follow_up_id
-          LEFT JOIN follow_up_attempts AS owner
-            ON owner.provider = attempt.provider AND owner.provider_message_id = told.message
-           AND owner.provider_message_id <> '' AND owner.state = 'accepted'
-         WHERE attempt.state = 'calling' AND follow_up.claim_token IS NOT NULL AND owner.id IS NULL
+         WHERE attempt.finished_at IS NULL AND attempt.state <> 'in_doubt'
+           AND follow_up.claim_token IS NOT NULL
+           AND (SELECT owner.id FROM follow_up_attempts AS owner  -- so written it's one index look a row
+                 WHERE owner.provider = attempt.provider AND owner.provider_message_id = told.message
+                   AND owner.provider_message_id <> '' AND owner.state = 'accepted' LIMIT 1) IS NULL
          ORDER BY follow_up.id
            FOR UPDATE OF follow_up
     ), taken AS (
@@ -40,7 +44,7 @@ _ACCEPT: Final = """
            SET state = 'accepted', code = '', finished_at = clock_timestamp(), details = locked.details,
                provider_message_id = locked.message
           FROM locked
-         WHERE attempt.id = locked.attempt AND attempt.state = 'calling'
+         WHERE attempt.id = locked.attempt AND attempt.finished_at IS NULL AND attempt.state <> 'in_doubt'
      RETURNING attempt.id, attempt.finished_at, locked.follow_up, locked.message, locked.is_delivered
     )
     UPDATE ONLY follow_up_schedules AS follow_up
@@ -84,17 +88,14 @@ def settle_all(ended: Sequence[Ended]) -> list[None | Alone]:
 
 @transaction.atomic
 def _accept(accepted: dict[UUID, Accepted]) -> set[UUID]:
-    rows = [
-        {
-            "attempt": str(attempt_id),
-            "message": each.provider_message_id,
-            "details": dict(each.details),
-            "is_delivered": each.delivered,
-        }
-        for attempt_id, each in accepted.items()
-    ]
+    columns: dict[str, list[Any]] = {
+        "attempts": list(accepted),
+        "messages": [each.provider_message_id for each in accepted.values()],
+        "details": [json.dumps(dict(each.details)) for each in accepted.values()],
+        "delivered": [each.delivered for each in accepted.values()],
+    }
     with prepared_cursor() as cursor:
-        cursor.execute(_ACCEPT, [json.dumps(rows, ensure_ascii=False)])
+        cursor.execute(_ACCEPT, columns)
         written = dict(cursor.fetchall())
     if written:
         failpoint("in_settle")

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -26,6 +25,7 @@ from followups.services.gating import Begun, pass_gate
 from followups.services.grouping import Group
 from followups.services.settling import Outcome, let_connection_go
 from jyotiflow.failpoints import failpoint
+from jyotiflow.postgresql.prepared import prepared_cursor
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,7 @@ def begin(tickets: Sequence[Ticket]) -> list[Begun | None]:
     a try and renews the lease, committed before anything can go wrong: waiting in a queue is not a try, but
     a message that brings down whoever begins it is parked in time.
     """
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _BEGIN,
             {

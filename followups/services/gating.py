@@ -1,12 +1,11 @@
 """The gate: one short transaction before a message is handed to its provider. See `docs/delivery.md`."""
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import structlog
@@ -50,9 +49,10 @@ _LOCK: Final = """
 # The attempts and the texts, in one statement. No index knows these columns: the row stays on its page (HOT).
 _START: Final = """
     WITH passed AS (
-        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS passed (
-            attempt uuid, follow_up uuid, number int, provider text,
-            to_hash text, body_hash text, subject text, body text)
+        SELECT * FROM unnest(
+            %(attempts)s::uuid[], %(follow_ups)s::uuid[], %(numbers)s::int[], %(providers)s::text[],
+            %(to_hashes)s::text[], %(body_hashes)s::text[], %(subjects)s::text[], %(bodies)s::text[]
+        ) AS passed (attempt, follow_up, number, provider, to_hash, body_hash, subject, body)
     ), started AS (
         INSERT INTO follow_up_attempts
                (id, follow_up_id, number, state, provider, to_hash, body_hash,
@@ -232,18 +232,15 @@ def _message(one: AtGate, rendered: Rendered, to: tuple[str, ...]) -> Message:
 
 
 def _start_attempts(drafts: Sequence[_Draft]) -> None:
-    rows = [
-        {
-            "attempt": str(draft.message.attempt_id),
-            "follow_up": str(draft.message.follow_up_id),
-            "number": draft.number,
-            "provider": draft.provider,
-            "to_hash": draft.to_hash,
-            "body_hash": draft.body_hash,
-            "subject": draft.message.subject,
-            "body": draft.body,
-        }
-        for draft in drafts
-    ]
+    columns: dict[str, list[Any]] = {
+        "attempts": [draft.message.attempt_id for draft in drafts],
+        "follow_ups": [draft.message.follow_up_id for draft in drafts],
+        "numbers": [draft.number for draft in drafts],
+        "providers": [draft.provider for draft in drafts],
+        "to_hashes": [draft.to_hash for draft in drafts],
+        "body_hashes": [draft.body_hash for draft in drafts],
+        "subjects": [draft.message.subject for draft in drafts],
+        "bodies": [draft.body for draft in drafts],
+    }
     with prepared_cursor() as cursor:
-        cursor.execute(_START, [json.dumps(rows, ensure_ascii=False)])
+        cursor.execute(_START, columns)
