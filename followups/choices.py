@@ -229,6 +229,6 @@ class RuleOrigin(models.TextChoices):
 class BreakerState(models.TextChoices):
     """Whether a channel's provider is called."""
 
-    CLOSED = "closed", _("Calling")
-    OPEN = "open", _("Not called")  # it doesn't answer: messages wait
-    PROBING = "probing", _("Trying one")  # one call decides
+    CLOSED = "closed", _("Answers")
+    OPEN = "open", _("Does not answer")  # not called: messages wait
+    PROBING = "probing", _("Asked once more")  # one call decides

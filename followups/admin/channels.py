@@ -1,8 +1,12 @@
 """The channels: paused or not, their provider answering or not; pausing and resuming."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -10,17 +14,22 @@ from redis.exceptions import RedisError
 
 from followups.admin.columns import NOTHING, moment_column
 from followups.admin.history import HistoryAdmin
+from followups.choices import BreakerState
 from followups.models import ChannelSwitch
 from followups.selectors.channels import Breaker, breakers
 from followups.services.switching import switch_channel
 from jyotiflow.accounts.models import User
 
 
+class SwitchForm(ActionForm):
+    reason = forms.CharField(label=_("Reason:"), max_length=200, required=False)
+
+
 @admin.register(ChannelSwitch)
 class ChannelSwitchAdmin(HistoryAdmin):
     list_display = (
         "channel",
-        "is_paused",
+        "sends",
         "provider_is",
         "reason",
         "changed_by",
@@ -29,9 +38,13 @@ class ChannelSwitchAdmin(HistoryAdmin):
     list_filter = ("is_paused",)
     search_fields = ("channel", "reason")
     list_select_related = ("changed_by",)
-    fields = ("channel", "is_paused", "provider_is", "reason", ("changed_by", "changed_at"))
-    readonly_fields = ("provider_is",)
+    fields = ("channel", "sends", "provider_is", "reason", ("changed_by", "changed_at"))
+    readonly_fields = ("sends", "provider_is")
     actions = ("pause", "resume")
+    action_form = SwitchForm
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [_provider_column() if name == "provider_is" else name for name in self.list_display]
 
     def has_switch_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("followups.switch_channel")
@@ -46,19 +59,39 @@ class ChannelSwitchAdmin(HistoryAdmin):
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[ChannelSwitch], *, is_paused: bool) -> None:
         actor = request.user if isinstance(request.user, User) else None
+        reason = request.POST.get("reason", "").strip()
         for row in queryset.exclude(is_paused=is_paused):
-            switch = switch_channel(channel=row.channel, is_paused=is_paused, actor=actor)
+            switch = switch_channel(channel=row.channel, is_paused=is_paused, actor=actor, reason=reason)
             self.log_change(request, switch, [{"changed": {"fields": ["is_paused"]}}])
             done = _("%(channel)s is paused.") if is_paused else _("%(channel)s goes on.")
             self.message_user(request, done % {"channel": switch.get_channel_display()}, messages.SUCCESS)
 
+    @admin.display(description=_("sending"), boolean=True, ordering="-is_paused")
+    def sends(self, row: ChannelSwitch) -> bool:
+        return not row.is_paused
+
     @admin.display(description=_("provider"))
-    def provider_is(self, row: ChannelSwitch) -> Any:
-        breaker = _breakers().get(row.channel)
-        if breaker is None:
-            return NOTHING
-        wait = f", {breaker.seconds:.0f} s" if breaker.seconds else ""
-        return f"{breaker.state.label}{wait}"
+    def provider_is(self, row: ChannelSwitch) -> str:
+        return _in_words(_breakers().get(row.channel))
+
+
+def _provider_column() -> Callable[[ChannelSwitch], str]:
+    """How the providers do, asked once for all rows of a page."""
+    found = cache(_breakers)
+
+    @admin.display(description=_("provider"))
+    def provider_is(row: ChannelSwitch) -> str:
+        return _in_words(found().get(row.channel))
+
+    return provider_is
+
+
+def _in_words(breaker: Breaker | None) -> str:
+    if breaker is None:
+        return NOTHING
+    if breaker.state == BreakerState.OPEN:
+        return str(_("Does not answer; asked again in %d s") % breaker.seconds)
+    return str(breaker.state.label)
 
 
 def _breakers() -> dict[str, Breaker]:

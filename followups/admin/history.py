@@ -1,6 +1,6 @@
 """Admin classes for rows that are facts: nobody writes or rewrites them by hand."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -10,9 +10,6 @@ from jyotiflow.large_tables import LargeTableAdmin
 
 class UneditableAdmin(LargeTableAdmin):
     """Rows are shown, never added or edited here; who has the permission may delete one."""
-
-    class Media:
-        css: ClassVar = {"all": ["followups/admin.css"]}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

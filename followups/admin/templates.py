@@ -1,6 +1,6 @@
 """Templates and their versions. Saving and removing go through the services."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -187,9 +187,6 @@ class FollowUpTemplateAdmin(admin.ModelAdmin):
         ),
         (_("Record"), {"fields": (("key", "version", "archived_at"), ("created_at", "updated_at"))}),
     )
-
-    class Media:
-        css: ClassVar = {"all": ["followups/admin.css"]}
 
     @admin.display(description=_("price"), ordering="credits_cost")
     def price(self, template: FollowUpTemplate) -> str:
