@@ -6,6 +6,8 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from rest_framework_simplejwt.token_blacklist.admin import OutstandingTokenAdmin
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from jyotiflow.accounts.forms import NewUserForm, UserForm
 from jyotiflow.accounts.models import MachineKey, User
@@ -32,7 +34,7 @@ class UserAdmin(LargeTableAdmin, DjangoUserAdmin):
         ),
     )
     readonly_fields = ("last_login", "created_at", "erased_at")
-    list_display = ("email", "name", "preferred_language", "timezone", "is_active", "is_staff", "created_at")
+    list_display = ("email", "name", "preferred_language", "is_active", "is_staff", "created_at")
     list_filter = ("is_active", "is_staff", "preferred_language", "groups")
     search_fields = ("email", "name", "phone")
     ordering = ("-created_at", "-pk")
@@ -96,3 +98,13 @@ class MachineKeyAdmin(admin.ModelAdmin):
         key, secret = create_machine_key(name=obj.name, scope=obj.scope)
         obj.pk = key.pk
         messages.warning(request, _("Keep this secret, it can't be shown again: %s") % secret)
+
+
+class SecretTokenAdmin(OutstandingTokenAdmin):
+    """Whoever holds a refresh token signs in with it, so no page shows one."""
+
+    fields = ("user", "jti", "created_at", "expires_at")
+
+
+admin.site.unregister(OutstandingToken)
+admin.site.register(OutstandingToken, SecretTokenAdmin)
