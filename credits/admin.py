@@ -6,7 +6,8 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from credits.forms import GrantForm
@@ -106,6 +107,17 @@ class CreditEntryAdmin(ExportAdmin, ReadOnlyAdmin):
     search_help_text = _("A part of the person's email, name or phone; or a whole key of an entry.")
     person = "account__user"
     whole_values = ("idempotency_key",)
+    fields = (
+        "created_at",
+        "account_of",
+        "kind",
+        "amount",
+        "reason",
+        "actor",
+        "refunded_entry",
+        "idempotency_key",
+    )
+    readonly_fields = ("account_of",)
     actions = ("export_selected",)
     export_columns = (
         "id",
@@ -121,6 +133,11 @@ class CreditEntryAdmin(ExportAdmin, ReadOnlyAdmin):
     @admin.display(ordering="account__user__email")
     def user(self, entry: CreditEntry) -> str:
         return entry.account.user.email
+
+    @admin.display(description=_("account"))
+    def account_of(self, entry: CreditEntry) -> str:
+        page = reverse("admin:credits_creditaccount_change", args=[entry.account_id])
+        return format_html('<a href="{}">{}</a>', page, entry.account.user.email)
 
 
 def _may_grant(request: HttpRequest) -> bool:

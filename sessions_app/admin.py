@@ -18,11 +18,10 @@ _HISTORY = ("id", "user", "service_type", "question", "guidance_summary")
 @admin.register(Session)
 class SessionAdmin(PeopleSearchAdmin):
     list_display = (
-        "id",
+        "created_at",
         "user",
         "service_type",
         "status",
-        "created_at",
         "completed_at",
         "follow_up_count",
         "follow_up_sent",

@@ -1,5 +1,6 @@
 """Cells of the admin's lists and pages: moments, links, small tables. They never query."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -63,6 +64,12 @@ def link_to(model: type[Model], pk: object, text: object) -> SafeString | str:
         return NOTHING
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
     return format_html('<a href="{}">{}</a>', reverse(name, args=[pk]), text)
+
+
+def as_json(value: Any) -> SafeString | str:
+    """What a provider said, as it was said, one thing a line; a dash when it said nothing."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return format_html("<pre>{}</pre>", text) if value else NOTHING
 
 
 def table(titles: Sequence[object], rows: Iterable[Sequence[object]]) -> SafeString | str:

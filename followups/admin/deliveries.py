@@ -17,12 +17,14 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
-from followups.admin.columns import NOTHING, link_to, moment_column, short_column
+from followups.admin.columns import NOTHING, as_json, link_to, moment_column, short_column, table
 from followups.admin.filters import IsSetFilter
 from followups.admin.history import HistoryAdmin
 from followups.admin.searching import as_uuid, by_id
 from followups.channels import get_channel
+from followups.conf import channel_choices
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent, SandboxMessage
+from jyotiflow.accounts.models import Language
 
 # A mail styles itself and does nothing else, however it is opened.
 MAIL_POLICY = {
@@ -35,19 +37,22 @@ MAIL_POLICY = {
 NOTHING_WAS_SENT = _("Sandbox outbox: nothing here was really sent")
 
 
+CALLED = moment_column("gate_at", _("called"))
+
+
 @admin.register(Attempt)
 class AttemptAdmin(HistoryAdmin):
     list_display = (
-        "id",
-        "follow_up_link",
-        "number",
+        CALLED,
         "state",
         "provider",
-        "provider_message_id",
+        "number",
         "code",
-        moment_column("gate_at", _("called")),
+        "follow_up_link",
+        "provider_message_id",
         moment_column("finished_at", _("finished")),
     )
+    list_display_links = (CALLED,)
     list_filter = ("state", "gate_at")
     search_fields = ("provider_message_id",)
     search_help_text = _("A whole id of an attempt, a follow-up or a provider's message.")
@@ -58,13 +63,13 @@ class AttemptAdmin(HistoryAdmin):
         "state",
         ("provider", "provider_message_id"),
         "code",
-        "details",
+        "details_as_told",
         ("gate_at", "finished_at"),
         ("looks", "misses", "checked_at"),
         "to_hash",
         "body_hash",
     )
-    readonly_fields = ("id", "follow_up_link")
+    readonly_fields = ("id", "follow_up_link", "details_as_told")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Attempt], search_term: str
@@ -76,6 +81,10 @@ class AttemptAdmin(HistoryAdmin):
     @admin.display(description=_("follow-up"))
     def follow_up_link(self, attempt: Attempt) -> str:
         return link_to(FollowUpSchedule, attempt.follow_up_id, attempt.follow_up_id)
+
+    @admin.display(description=_("by device"))
+    def details_as_told(self, attempt: Attempt) -> str:
+        return as_json(attempt.details)
 
 
 def _calls(word: str) -> QuerySet[Attempt, Any]:
@@ -157,9 +166,9 @@ class ProviderEventAdmin(HistoryAdmin):
         "provider_message_id",
         ("occurred_at", "received_at", "applied_at"),
         ("tries", "next_try_at", "unmatched_at"),
-        "raw",
+        "raw_as_told",
     )
-    readonly_fields = ("attempt_link",)
+    readonly_fields = ("attempt_link", "raw_as_told")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ProviderEvent], search_term: str
@@ -172,31 +181,42 @@ class ProviderEventAdmin(HistoryAdmin):
     def attempt_link(self, event: ProviderEvent) -> str:
         return link_to(Attempt, event.attempt_id, event.attempt_id)
 
+    @admin.display(description=_("as it came"))
+    def raw_as_told(self, event: ProviderEvent) -> str:
+        return as_json(event.raw)
+
 
 @admin.register(SandboxMessage)
 class SandboxMessageAdmin(HistoryAdmin):
     list_display = (
         short_column("subject", _("subject")),
-        "channel",
+        "channel_name",
         short_column("to", _("to"), 40),
-        "language",
+        "language_name",
         moment_column("created_at", _("created")),
     )
     list_filter = ("channel", "language", "created_at")
     search_fields = ("to", "subject")
     search_help_text = _("A part of the address or the subject, or a whole id of a message or a follow-up.")
     fields = (
-        ("channel", "language", "created_at"),
+        ("channel_name", "language_name", "created_at"),
         "to",
         "follow_up",
         "subject",
         "body",
         "html_as_shown",
         "html_as_text",
-        "headers",
+        "headers_shown",
         "receipts_played",
     )
-    readonly_fields = ("follow_up", "html_as_shown", "html_as_text")
+    readonly_fields = (
+        "channel_name",
+        "language_name",
+        "follow_up",
+        "html_as_shown",
+        "html_as_text",
+        "headers_shown",
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[SandboxMessage], search_term: str
@@ -221,8 +241,20 @@ class SandboxMessageAdmin(HistoryAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        context = {**(extra_context or {}), "title": NOTHING_WAS_SENT}
+        context = {**(extra_context or {}), "title": NOTHING_WAS_SENT, "subtitle": None}
         return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("channel"), ordering="channel")
+    def channel_name(self, message: SandboxMessage) -> str:
+        return str(dict(channel_choices()).get(message.channel, message.channel))
+
+    @admin.display(description=_("language"), ordering="language")
+    def language_name(self, message: SandboxMessage) -> str:
+        return str(dict(Language.choices).get(message.language, message.language))
+
+    @admin.display(description=_("headers"))
+    def headers_shown(self, message: SandboxMessage) -> str:
+        return table([_("Name"), _("Value")], message.headers.items())
 
     @admin.display(description=_("follow-up"))
     def follow_up(self, message: SandboxMessage) -> str:

@@ -1,6 +1,6 @@
 """What providers' errors mean: an admin classifies what was seen and changes what is shipped."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -9,15 +9,20 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from followups.admin.columns import NOTHING, moment_column, short_column
+from followups.admin.columns import NOTHING, short_column, titled_column
 from followups.models import ErrorRule
 from followups.services.error_rules import restore_shipped_rules, save_edited_rule
 
 KEY = ("provider", "phase", "code")
+LONG_TEXTS = ("sentence", "note", "docs_url")
 
 
 class ErrorRuleForm(forms.ModelForm):
     """Judges the whole row: the parts one can't change here have a say in what the others may be."""
+
+    class Meta:
+        widgets: ClassVar = {name: forms.TextInput(attrs={"size": 90}) for name in LONG_TEXTS}
+        labels: ClassVar = {"docs_url": _("Documented at"), "counts_try": _("Counts as a try")}
 
     def _get_validation_exclusions(self) -> set[str]:
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # not in the stubs
@@ -34,13 +39,10 @@ class ErrorRuleAdmin(admin.ModelAdmin):
         "word",
         short_column("sentence", _("sentence"), 50),
         "suppress",
-        "retry_after",
-        "most_retries",
+        "retries",
         "alarms",
         "origin",
-        "seen_count",
-        moment_column("last_seen_at", _("last seen")),
-        "documentation",
+        titled_column("seen_count", _("seen")),
     )
     list_filter = ("origin", "provider", "phase", "word", "alarms", "suppress")
     search_fields = ("code", "sentence", "note")
@@ -53,7 +55,8 @@ class ErrorRuleAdmin(admin.ModelAdmin):
         ("retry_after", "most_retries", "counts_try"),
         "alarms",
         "note",
-        ("docs_url", "documentation"),
+        "docs_url",
+        "documentation",
         "origin",
         ("seen_count", "first_seen_at", "last_seen_at"),
         "updated_at",
@@ -89,6 +92,15 @@ class ErrorRuleAdmin(admin.ModelAdmin):
         for row in rows:
             self.log_change(request, row, "back to the shipped meaning")
         self.message_user(request, _("Restored: %d") % restored, messages.SUCCESS)
+
+    @admin.display(description=_("retries"))
+    def retries(self, rule: ErrorRule) -> str:
+        if not rule.most_retries and rule.retry_after is None:
+            return NOTHING
+        parts = [f"{rule.most_retries}×" if rule.most_retries else ""]
+        if rule.retry_after is not None:
+            parts.append(str(_("after %d s") % rule.retry_after))
+        return " ".join(filter(None, parts)).replace(" ", "\xa0")
 
     @admin.display(description=_("documentation"))
     def documentation(self, rule: ErrorRule) -> str:

@@ -107,7 +107,8 @@ class RecipientPreferenceAdmin(PeopleSearchAdmin):
 
     @admin.display(description=_("channels switched off"))
     def switched_off(self, preference: RecipientPreference) -> str:
-        return ", ".join(preference.channels_off) or NOTHING
+        names = dict(channel_choices())
+        return ", ".join(str(names.get(name, name)) for name in preference.channels_off) or NOTHING
 
 
 class SuppressionForm(forms.ModelForm):
@@ -199,7 +200,8 @@ class SuppressionAdmin(UneditableAdmin):
         if request.method == "POST" and not request.POST.get("note", "").strip():
             self.message_user(request, _("Say why this address may be written to again."), messages.ERROR)
             return redirect(request.path)
-        response: HttpResponse = super().delete_view(request, object_id, extra_context)
+        context = {**(extra_context or {}), "title": _("Write to this address again?")}
+        response: HttpResponse = super().delete_view(request, object_id, context)
         return response
 
     def delete_model(self, request: HttpRequest, obj: Suppression) -> None:

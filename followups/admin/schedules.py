@@ -1,4 +1,4 @@
-"""Follow-ups and the plans they come from: to look at, to cancel, to try again. No row is edited by hand."""
+"""Follow-ups: to look at, to cancel, to try again. No row is edited by hand."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from credits.models import CreditEntry
@@ -17,15 +17,12 @@ from followups.admin.searching import as_uuid
 from followups.models import (
     Attempt,
     FollowUpSchedule,
-    FollowUpTemplate,
     ProviderEvent,
-    SessionPlan,
     TemplateVersion,
 )
 from followups.selectors.follow_ups import words_of
 from followups.services.retrying import retry_follow_up
 from followups.services.withdrawing import cancel_follow_up
-from jyotiflow.accounts.searching import PeopleSearchAdmin
 from jyotiflow.accounts.selectors import people_like
 from jyotiflow.exceptions import DomainError
 from jyotiflow.exporting import ExportAdmin
@@ -58,8 +55,6 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
         "language",
         moment_column("scheduled_at", _("scheduled")),
         moment_column("sent_at", _("sent")),
-        moment_column("delivered_at", _("delivered")),
-        moment_column("read_at", _("read")),
         "credits",
         short_column("failure_reason", _("failure")),
     )
@@ -99,7 +94,7 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
                 )
             },
         ),
-        (_("Message"), {"fields": ("rendered_subject", "rendered_message", "custom_variables")}),
+        (_("Message"), {"fields": ("rendered_subject", "rendered_message", "own_values")}),
         (
             _("State"),
             {
@@ -132,6 +127,7 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
         "lease_until",
         "rendered_subject",
         "rendered_message",
+        "own_values",
         "ledger_entries",
         "provider_events",
     )
@@ -139,6 +135,16 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[FollowUpSchedule]:
         # The template's texts are never shown here: what goes out is the pinned version's.
         return super().get_queryset(request).defer("template__content", "template__tamil_content")
+
+    def get_inlines(self, request: HttpRequest, obj: FollowUpSchedule | None = None) -> Any:
+        return self.inlines if obj is not None and obj.attempts.exists() else ()
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        follow_up = context["original"]
+        context["subtitle"] = f"{follow_up.template}, {follow_up.user_email}"
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[FollowUpSchedule], search_term: str
@@ -167,6 +173,10 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
     @admin.display(description=_("message"))
     def rendered_message(self, follow_up: FollowUpSchedule) -> str:
         return words_of(follow_up).message
+
+    @admin.display(description=_("custom variables"))
+    def own_values(self, follow_up: FollowUpSchedule) -> str:
+        return table([_("Name"), _("Value")], follow_up.custom_variables.items())
 
     @admin.display(description=_("ledger entries"))
     def ledger_entries(self, follow_up: FollowUpSchedule) -> str:
@@ -255,46 +265,3 @@ def _found(word: str) -> QuerySet[FollowUpSchedule, Any]:
     key = as_uuid(word)
     ways.append(follow_ups.filter(user__in=people_like(word)) if key is None else follow_ups.filter(pk=key))
     return ways[0].union(*ways[1:], all=True)
-
-
-@admin.register(SessionPlan)
-class SessionPlanAdmin(PeopleSearchAdmin, HistoryAdmin):
-    list_display = ("session_id", "reader", "booked", "skipped", moment_column("created_at", _("planned")))
-    list_select_related = ("session__user",)
-    list_filter = ("created_at",)
-    search_fields = ("session__user__email",)
-    search_help_text = _("A part of the reader's email, name or phone; or a whole session id.")
-    person = "session__user"
-    whole_values = ("session",)
-    ordering = ("-pk",)
-    fields = ("session", "reader", "created_at", "what_was_decided")
-    readonly_fields = ("reader", "what_was_decided")
-
-    @admin.display(description=_("reader"), ordering="session__user__email")
-    def reader(self, plan: SessionPlan) -> str:
-        return plan.session.user.email
-
-    @admin.display(description=_("booked"))
-    def booked(self, plan: SessionPlan) -> int:
-        return sum("follow_up" in decision for decision in plan.decisions)
-
-    @admin.display(description=_("skipped"))
-    def skipped(self, plan: SessionPlan) -> str:
-        return (
-            ", ".join(decision["skipped"] for decision in plan.decisions if "skipped" in decision) or NOTHING
-        )
-
-    @admin.display(description=_("decisions"))
-    def what_was_decided(self, plan: SessionPlan) -> str:
-        return table(
-            [_("Template"), _("Follow-up"), _("Skipped because of")],
-            [self._decision(decision) for decision in plan.decisions],
-        )
-
-    def _decision(self, decision: dict[str, Any]) -> tuple[object, ...]:
-        template, follow_up = decision.get("template"), decision.get("follow_up")
-        return (
-            link_to(FollowUpTemplate, template, template),
-            link_to(FollowUpSchedule, follow_up, follow_up),
-            decision.get("skipped", NOTHING),
-        )

@@ -60,7 +60,7 @@ class FollowUpSettingAdmin(admin.ModelAdmin):
     form = SettingForm
     list_display = (
         "setting_key",
-        "setting_value",
+        "value",
         "default",
         "bounds",
         "what_it_does",
@@ -106,13 +106,22 @@ class FollowUpSettingAdmin(admin.ModelAdmin):
         setting = SETTINGS.get(row.setting_key)
         return setting.help if setting else str(_("No code reads this key."))
 
+    @admin.display(description=_("value"))
+    def value(self, row: FollowUpSetting) -> str:
+        return _in_words(row.setting_value, row.setting_type)
+
     @admin.display(description=_("default"))
     def default(self, row: FollowUpSetting) -> str:
         setting = SETTINGS.get(row.setting_key)
-        return setting.format(setting.default) if setting else NOTHING
+        return _in_words(setting.format(setting.default), setting.type) if setting else NOTHING
 
     @admin.display(description=_("bounds"))
     def bounds(self, row: FollowUpSetting) -> str:
         setting = SETTINGS.get(row.setting_key)
         is_number = setting is not None and setting.type in NUMBERS
         return f"{setting.minimum} – {setting.maximum}" if setting and is_number else NOTHING
+
+
+def _in_words(value: str, kind: str) -> str:
+    words = {"true": _("Yes"), "false": _("No")} if kind == SettingType.BOOLEAN else {}
+    return str(words.get(value, value))

@@ -44,6 +44,13 @@ def test_nothing_in_the_ledger_is_edited_by_hand(admin_site, account):
         assert admin_site.get(f"/admin/credits/{model}/add/").status_code == 403
 
 
+def test_an_entry_names_whose_account_it_moved_and_when(admin_site, account):
+    entry = CreditEntry.objects.get(kind="charge")
+    text = admin_site.get(f"/admin/credits/creditentry/{entry.pk}/change/").content.decode()
+    assert f'<a href="/admin/credits/creditaccount/{account.pk}/change/">{account.user.email}</a>' in text
+    assert 'class="form-row field-created_at"' in text
+
+
 def test_credits_are_granted_with_a_reason_and_by_whom(admin_site, admin, account):
     response = admin_site.post(GRANT, form(account.user), follow=True)
     assert "the balance is 12" in response.content.decode()

@@ -38,6 +38,24 @@ def test_a_message_s_html_is_shown_harmlessly(admin_site: Client, sent: FollowUp
     assert f"/admin/followups/followupschedule/{sent.pk}/change/" in text
 
 
+def test_the_outbox_names_channel_language_and_headers(admin_site: Client, sent: FollowUpSchedule) -> None:
+    SandboxMessage.objects.update(headers={"X-Note": "<b>"})
+    text = admin_site.get(f"{OUTBOX}{SandboxMessage.objects.get().pk}/change/").content.decode()
+    assert '<div class="readonly">Email</div>' in text
+    assert '<div class="readonly">English</div>' in text
+    assert "<td>X-Note</td><td>&lt;b&gt;</td>" in text
+    assert '<td class="field-channel_name">Email</td>' in admin_site.get(OUTBOX).content.decode()
+
+
+def test_what_a_provider_said_is_shown_line_by_line(admin_site: Client, sent: FollowUpSchedule) -> None:
+    attempt = sent.attempts.get()
+    attempt.events.update(raw={"Body": "<script>நன்றி"})
+    event = attempt.events.first()
+    assert event is not None
+    text = admin_site.get(f"/admin/followups/providerevent/{event.pk}/change/").content.decode()
+    assert "&quot;Body&quot;: &quot;&lt;script&gt;நன்றி&quot;" in text
+
+
 def test_messages_are_found_by_address_and_id(admin_site: Client, sent: FollowUpSchedule) -> None:
     message = SandboxMessage.objects.get()
     for word in (sent.user.email[:7], message.subject.split()[0], message.pk, sent.pk, message.attempt_id):

@@ -122,10 +122,25 @@ def test_looking_is_not_acting(client: Client, staff: User, follow_up: FollowUpS
 
 def test_the_list_shows_reader_state_moments_and_credits(admin_site: Client, sent: FollowUpSchedule) -> None:
     text = admin_site.get(LIST).content.decode()
-    assert sent.read_at is not None
-    moment = f"{sent.read_at.day}\xa0{sent.read_at:%b %H:%M}"
+    assert sent.sent_at is not None
+    moment = f"{sent.sent_at.day}\xa0{sent.sent_at:%b %H:%M}"
     for shown in (sent.user.email, "Check-in", "Email", "Read", "5 / 0", moment):
         assert shown in text, shown
+
+
+def test_a_page_is_titled_by_template_and_reader(admin_site: Client, sent: FollowUpSchedule) -> None:
+    FollowUpSchedule.objects.update(custom_variables={"mantra": "Om <shanti>"})
+    text = admin_site.get(f"{LIST}{sent.pk}/change/").content.decode()
+    assert f"<h2>Check-in, {sent.user_email}</h2>" in text
+    assert "<td>mantra</td><td>Om &lt;shanti&gt;</td>" in text
+    assert 'id="attempts-group"' in text
+
+
+def test_a_page_without_attempts_shows_no_empty_table(
+    admin_site: Client, follow_up: FollowUpSchedule
+) -> None:
+    text = admin_site.get(f"{LIST}{follow_up.pk}/change/").content.decode()
+    assert 'id="attempts-group"' not in text
 
 
 def test_a_failure_shows_its_reason_in_the_list(admin_site: Client, failed: FollowUpSchedule) -> None:
@@ -198,6 +213,8 @@ def test_a_plan_s_page_shows_what_was_booked_and_what_was_skipped(
     booked = FollowUpSchedule.objects.get()
     text = admin_site.get(f"/admin/followups/sessionplan/{plan.pk}/change/").content.decode()
     assert f"/admin/followups/followupschedule/{booked.pk}/change/" in text
-    assert "insufficient_credits" in text
+    assert f">{booked.get_channel_display()}, " in text
+    assert f">{booked.template.name}</a>" in text
+    assert "insufficient credits" in text
     found = admin_site.get("/admin/followups/sessionplan/", {"q": plan.session_id}).context["cl"].result_list
     assert list(found) == [SessionPlan.objects.get()]

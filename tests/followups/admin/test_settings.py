@@ -120,3 +120,9 @@ def test_saving_a_switched_off_row_puts_it_in_force(admin_site: Client) -> None:
     FollowUpSetting.objects.filter(setting_key="min_interval_hours").update(is_active=False)
     save(admin_site, "min_interval_hours", "36")
     assert effective_settings().min_interval_hours == 36
+
+
+def test_the_list_says_yes_and_no(admin_site: Client) -> None:
+    FollowUpSetting.objects.filter(setting_key="refund_on_cancel").update(setting_value="false")
+    text = admin_site.get(LIST, {"q": "refund_on_cancel"}).content.decode()
+    assert '<td class="field-value">No</td><td class="field-default">Yes</td>' in text
