@@ -81,7 +81,7 @@ class World:
     def clear(self) -> None:
         """Nothing in the queue, and no trace of it in the sessions."""
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE follow_up_schedules CASCADE")
+            cursor.execute(f"TRUNCATE {', '.join(QUEUE_TABLES)} CASCADE")
             cursor.execute(
                 "UPDATE sessions SET follow_up_count = 0, follow_up_sent = false"
                 " WHERE follow_up_count <> 0 OR follow_up_sent"
