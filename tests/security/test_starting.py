@@ -113,6 +113,8 @@ def test_what_must_be_set_is_asked_for_by_name(name: str) -> None:
 @pytest.fixture
 def web() -> Iterator[int]:
     """The web process in production, behind no proxy but us."""
+    collected = manage("collectstatic", "--noinput", "--verbosity=0", environment=production())
+    assert collected.returncode == 0, collected.stderr
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
