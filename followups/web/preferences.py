@@ -21,7 +21,7 @@ from followups.selectors.settings import effective_settings
 from followups.services.preferences import update_preferences
 from followups.web.forms import PreferencesForm
 from followups.web.readers import ReaderRequest, for_reader, show
-from followups.web.wording import refusal
+from followups.web.wording import no_address, refusal
 from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import InvalidInput
 
@@ -63,7 +63,7 @@ def _faults(user: User) -> dict[str, str]:
     for channel in settings.FOLLOWUP_CHANNELS:
         reach = reachability(user=user, channel=channel)
         if reach.refusals and not reach.has_opted_out:
-            found[channel] = refusal(reach.refusals[0])
+            found[channel] = refusal(reach.refusals[0]) if reach.known else no_address(channel)
     return found
 
 

@@ -112,6 +112,11 @@ REFUSALS: Final[Words] = {
     "wrong_password": gettext_lazy("The password is wrong."),
 }
 PHONE_FORM: Final = gettext_lazy("Please write it with + and the country code, such as +919840012345.")
+NO_ADDRESS: Final[Words] = {
+    "sms": gettext_lazy("Please give your phone number above."),
+    "whatsapp": gettext_lazy("Please give your phone number above."),
+    "push": gettext_lazy("No phone or browser of yours is set up for notifications."),
+}
 NOT_POSSIBLE: Final = gettext_lazy("This isn't possible just now.")
 
 # Why a message would go out later than asked, in the gate's words.
@@ -134,6 +139,11 @@ def refusal(error: DomainError) -> str:
     """A refusal as a sentence in the page's language."""
     known = REFUSALS.get(error.code)
     return str(known) % vars(effective_settings()) if known else str(NOT_POSSIBLE)
+
+
+def no_address(channel: str) -> str:
+    """What to do about a channel on which we know no address."""
+    return str(NO_ADDRESS.get(channel) or REFUSALS["unreachable"])
 
 
 def service(service_type: str) -> str:

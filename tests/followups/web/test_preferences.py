@@ -12,10 +12,12 @@ from django.utils.timezone import localdate, now
 
 from credits.selectors import balance_of
 from credits.services import grant
+from followups.addresses import hash_address
+from followups.choices import SuppressionReason
 from followups.links import link_preferences_path, read_unsubscribe_token, unsubscribe_url
 from followups.models import ConsentEvent, FollowUpSchedule, RecipientPreference
 from followups.selectors.preferences import preferences_of
-from followups.services.consent import opt_out
+from followups.services.consent import opt_out, suppress
 from followups.services.scheduling import schedule_follow_up
 from jyotiflow.accounts.models import User
 from sessions_app.models import Session
@@ -123,7 +125,16 @@ def test_pages_follow_a_new_language_of_messages(reader: Client) -> None:
 
 def test_why_nothing_would_arrive_stands_beside_the_channel(reader: Client, rich_user: User) -> None:
     User.objects.filter(pk=rich_user.pk).update(phone="")
-    assert text_of(reader.get(PREFERENCES)).count("We have no address of yours on this channel.") == 3
+    said = text_of(reader.get(PREFERENCES))
+    assert said.count("Please give your phone number above.") == 2
+    assert said.count("No phone or browser of yours is set up for notifications.") == 1
+    suppress(
+        channel="email",
+        address_hash=hash_address(rich_user.email),
+        reason=SuppressionReason.COMPLAINT,
+        source="test",
+    )
+    assert "Messages to your address on this channel are stopped." in text_of(reader.get(PREFERENCES))
 
 
 def test_one_s_time_zone_outside_the_list_stays(reader: Client, rich_user: User) -> None:
