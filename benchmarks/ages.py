@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from benchmarks.parts import Options, say
+from benchmarks.parts import Invalid, Options, say
 from benchmarks.stage import ROOT, Stage
 from jyotiflow.local.postgres import DATABASE_NAME
 
@@ -51,11 +51,12 @@ def run(stage: Stage, module: str, *words: str, quietly: bool = False) -> str:
             "ALLOWED_HOSTS": "testserver",
         },
         cwd=ROOT,
-        check=True,
         text=True,
         stdout=subprocess.PIPE if quietly else None,
         stderr=subprocess.PIPE if quietly else None,
     )
+    if done.returncode:
+        raise Invalid(f"{module} failed.\n{(done.stderr or '')[-2000:]}")
     return done.stdout or ""
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.utils.timezone import now
 
 from followups.channels import get_channel
-from followups.choices import PUBLIC_STATUS_BY_STATE, STATES_BY_PUBLIC_STATUS, PublicStatus
+from followups.choices import PUBLIC_STATUS_BY_STATE, SENT_STATES, STATES_BY_PUBLIC_STATUS, PublicStatus
 from followups.composing import render_message
 from followups.exceptions import FollowUpNotFound, SessionNotFound
 from followups.models import FollowUpSchedule, FollowUpTemplate, SessionPlan
@@ -46,7 +47,12 @@ def session_of(user: User, session_id: str) -> Session:
 
 def with_status(follow_ups: QuerySet[FollowUpSchedule], status: str) -> QuerySet[FollowUpSchedule]:
     """Those whose public status is the given one."""
-    return follow_ups.filter(status__in=STATES_BY_PUBLIC_STATUS[PublicStatus(status)])
+    states = STATES_BY_PUBLIC_STATUS[PublicStatus(status)]
+    found = follow_ups.filter(status__in=states)
+    if states[0] not in SENT_STATES:
+        return found
+    # Nothing goes out before its time: so the newest that did are not looked for among all that still wait.
+    return found.filter(scheduled_at__lte=now())
 
 
 def planned_for(session: Session) -> list[FollowUpSchedule]:
