@@ -68,7 +68,7 @@ class QueueCollector(Collector):
         states = [
             FollowUpSchedule.objects.filter(status=state)
             .values_list("channel", "status")
-            .annotate(Count("*"))
+            .annotate(number=Count("*"))
             .order_by()
             for state in (State.PENDING, State.SENDING, State.IN_DOUBT)
         ]  # one by one: each is counted in an index of its own, without its rows
@@ -143,6 +143,7 @@ class ReceiptCollector(Collector):
         delivered = FollowUpSchedule.objects.filter(
             status__in=[State.DELIVERED, State.READ], refunded_at__isnull=False
         )
-        for channel, count in delivered.values_list("channel").annotate(Count("*")).order_by("channel"):
+        by_channel = delivered.values_list("channel").annotate(number=Count("*"))
+        for channel, count in by_channel.order_by("channel"):
             late.add_metric([channel], count)
         yield late
