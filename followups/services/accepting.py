@@ -77,16 +77,21 @@ def settle_all(ended: Sequence[Ended]) -> list[None | Alone]:
         each.channel_name: each.outcome for each in ended if has_answered(each.outcome)
     }.items():
         report(channel_name, outcome)
+    return _write_down(ended)
+
+
+@transaction.atomic
+def _write_down(ended: Sequence[Ended]) -> list[None | Alone]:
     accepted = {each.attempt_id: each.outcome for each in ended if isinstance(each.outcome, Accepted)}
     written = _accept(accepted) if accepted else set()
     rest = [each for each in ended if each.attempt_id not in written]
     if len(ended) == 1 and rest:
         settle(attempt_id=rest[0].attempt_id, outcome=rest[0].outcome)
-        return [None]
+        written.add(rest[0].attempt_id)
+    failpoint("in_settle")
     return [None if each.attempt_id in written else ALONE for each in ended]
 
 
-@transaction.atomic
 def _accept(accepted: dict[UUID, Accepted]) -> set[UUID]:
     columns: dict[str, list[Any]] = {
         "attempts": list(accepted),
@@ -98,6 +103,5 @@ def _accept(accepted: dict[UUID, Accepted]) -> set[UUID]:
         cursor.execute(_ACCEPT, columns)
         written = dict(cursor.fetchall())
     if written:
-        failpoint("in_settle")
         log.info("follow_ups_sent", follow_up_ids=[str(each) for each in written.values()])
     return set(written)

@@ -18,7 +18,6 @@ from followups.retries import HALT_WAIT, backoff, gives_up
 from followups.services.consent import suppress
 from followups.services.withdrawing import fail_follow_up
 from followups.status import next_state
-from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +75,6 @@ def settle(*, attempt_id: UUID, outcome: Outcome) -> None:
             try_again(follow_up, code=code)
         case OutcomeUnknown(code=code):
             put_in_doubt(attempt, follow_up, code=code)
-    failpoint("in_settle")
 
 
 def lock_attempt(attempt_id: UUID) -> tuple[Attempt, FollowUpSchedule] | tuple[None, None]:

@@ -18,6 +18,8 @@ from pytest_django import Settings
 
 from tests.faults.proxy import STEP_SECONDS, Mode, Proxy, running_proxy
 
+ALIAS = "by way of the proxy"
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -37,11 +39,13 @@ def database(proxy: Proxy) -> Iterator[Any]:
     options["pool"] = {"min_size": 0, "max_size": 4, "timeout": 3}
     place = {"HOST": "127.0.0.1", "PORT": str(proxy.port), "OPTIONS": options}
     wrapper = load_backend(in_force.DATABASES["default"]["ENGINE"]).DatabaseWrapper(
-        {**connections["default"].settings_dict, **place}, alias="by way of the proxy"
+        {**connections["default"].settings_dict, **place}, alias=ALIAS
     )
+    connections[ALIAS] = wrapper  # where whoever hears of a new connection looks for it
     yield wrapper
     wrapper.close()
     wrapper.close_pool()
+    del connections[ALIAS]
 
 
 @pytest.fixture
