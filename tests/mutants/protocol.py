@@ -75,7 +75,8 @@ PROTOCOL = (
         "the gate is committed after the call",
         "followups/services/delivery.py",
         "def deliver(*, follow_up_id: UUID, token: UUID) -> None:",
-        "@transaction.atomic\ndef deliver(*, follow_up_id: UUID, token: UUID) -> None:",
+        "from django.db.transaction import atomic\n\n\n@atomic\n"
+        "def deliver(*, follow_up_id: UUID, token: UUID) -> None:",
         (f"{CLAIMS}::test_while_the_provider_is_called_everybody_sees_the_attempt",),
     ),
     Mutation(
@@ -192,7 +193,7 @@ PROTOCOL = (
     ),
     Mutation(
         "a message may have several open attempts",
-        "followups/migrations/0001_follow_ups.py",
+        "followups/migrations/0010_trim_indexes.py",
         'fields=("follow_up",),\n                name="attempt_one_open_per_follow_up"',
         'fields=("follow_up", "number"),\n                name="attempt_one_open_per_follow_up"',
         ("tests/properties/test_constraints.py",),
