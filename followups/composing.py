@@ -46,20 +46,36 @@ class Rendered:
 
 def render_message(follow_up: FollowUpSchedule, *, is_private: bool) -> Rendered:
     """Render the pinned version for the follow-up's reader. ``is_private`` allows guidance in the text."""
-    version = follow_up.template_version
-    return render_version(
-        version=version,
+    return render_for_reader(
+        version=follow_up.template_version,
         channel=follow_up.channel,
         language=follow_up.language,
-        values=values_for(
-            user=follow_up.user,
-            session=follow_up.session,
-            language=follow_up.language,
-            custom=follow_up.custom_variables,
-            is_private=is_private,
-        ),
-        user_id=follow_up.user_id,
-        address=follow_up.user.email,
+        user=follow_up.user,
+        session=follow_up.session,
+        custom=follow_up.custom_variables,
+        is_private=is_private,
+    )
+
+
+def render_for_reader(
+    *,
+    version: TemplateText,
+    channel: str,
+    language: str,
+    user: User,
+    session: Session | None,
+    custom: Mapping[str, str],
+    is_private: bool,
+) -> Rendered:
+    """Render one version with one reader's values, for their own address."""
+    values = values_for(user=user, session=session, language=language, custom=custom, is_private=is_private)
+    return render_version(
+        version=version,
+        channel=channel,
+        language=language,
+        values=values,
+        user_id=user.pk,
+        address=user.email,
     )
 
 

@@ -11,7 +11,7 @@ from credits.selectors import balance_of
 from followups.channels import get_channel
 from followups.channels.base import Intent
 from followups.choices import Origin
-from followups.composing import render_version, values_for
+from followups.composing import render_for_reader
 from followups.exceptions import LimitReached
 from followups.gate import Facts, Go, Later, verdict
 from followups.models import FollowUpTemplate
@@ -90,15 +90,14 @@ def quote(
         refusals.append(no_time_is_free)
     found = examine(order, settings)
     is_private = get_channel(template.channel).is_private
-    words = render_version(
+    words = render_for_reader(
         version=template,
         channel=template.channel,
         language=found.language,
-        values=values_for(
-            user=user, session=session, language=found.language, custom=variables, is_private=is_private
-        ),
-        user_id=user.pk,
-        address=user.email,
+        user=user,
+        session=session,
+        custom=variables,
+        is_private=is_private,
     )
     return Quote(
         template=template,

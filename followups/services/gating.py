@@ -14,7 +14,7 @@ from django.db import transaction
 
 from followups.addresses import hash_address
 from followups.channels.base import Message
-from followups.composing import Rendered, render_version, values_for
+from followups.composing import Rendered, render_for_reader
 from followups.gate import Go, Later, Never, verdict
 from followups.links import callback_url
 from followups.models import FollowUpSchedule
@@ -187,19 +187,14 @@ def _draft(one: AtGate, *, is_alone: bool) -> _Draft | None | Alone:
 
 
 def _write(one: AtGate) -> _Draft:
-    rendered = render_version(
+    rendered = render_for_reader(
         version=one.version,
         channel=one.channel.name,
         language=one.language,
-        values=values_for(
-            user=one.user,
-            session=one.session,
-            language=one.language,
-            custom=one.custom_variables,
-            is_private=one.channel.is_private,
-        ),
-        user_id=one.user.pk,
-        address=one.user.email,
+        user=one.user,
+        session=one.session,
+        custom=one.custom_variables,
+        is_private=one.channel.is_private,
     )
     to = tuple(one.reach.addresses)
     return _Draft(

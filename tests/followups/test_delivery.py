@@ -250,7 +250,7 @@ class TestRescue:
         def die(*_: Any, **__: Any) -> None:
             raise MemoryError
 
-        monkeypatch.setattr(gating, "render_version", die)
+        monkeypatch.setattr(gating, "render_for_reader", die)
         for _ in range(MAX_TRIES):
             with pytest.raises(MemoryError):
                 run_queue()
