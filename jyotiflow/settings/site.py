@@ -16,7 +16,7 @@ INSTALLED_APPS = [
     "credits",
     "sessions_app",
     "followups",
-    "django.contrib.admin",
+    "jyotiflow.admin_site.PanelConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
