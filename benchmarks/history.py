@@ -83,7 +83,7 @@ _FOLLOW_UPS = """
            failure_reason, created_at, updated_at, archived_at)
     SELECT md5('follow-up' || n)::uuid, user_id, 'reader' || user_id || '@example.test',
            md5('session' || (n + 1) / 2)::uuid::text, template.id, template.version, template.channel,
-           CASE WHEN n %% 4 = 3 THEN 'manual' ELSE 'automatic' END, 'en', 'ta', '{{}}',
+           CASE WHEN n %% 4 = 3 THEN 'manual' ELSE 'automatic' END, tongue, tongue, '{{}}',
            at, at, at + interval '3 days', state, (state NOT IN ('pending', 'cancelled'))::int, 5,
            5 * is_refunded::int, CASE WHEN is_refunded THEN at + interval '9 s' END,
            CASE WHEN was_called THEN 'How is your spiritual journey progressing?' ELSE '' END,
@@ -111,7 +111,8 @@ _FOLLOW_UPS = """
                    least(booked, now() - interval '1 minute') AS booked,
                    state IN ('sent', 'delivered', 'read') AS is_sent,
                    state IN ('sent', 'delivered', 'read', 'failed') AS was_called,
-                   state IN ('failed', 'cancelled') AS is_refunded
+                   state IN ('failed', 'cancelled') AS is_refunded,
+                   CASE WHEN (n + 1) / 2 %% 5 < 3 THEN 'ta' ELSE 'en' END AS tongue
               FROM (SELECT n, n <= %(past)s AS is_past,
                            now() - interval '1 day' - interval '%(days)s days' * (1 - n / (%(past)s + 1.0))
                            AS booked,

@@ -15,6 +15,7 @@ class FollowUpAnalyticsAdmin(HistoryAdmin):
         "date",
         "template",
         "channel",
+        "language",
         titled_column("total_sent", _("sent")),
         titled_column("total_delivered", _("delivered")),
         titled_column("total_read", _("read")),
@@ -27,11 +28,11 @@ class FollowUpAnalyticsAdmin(HistoryAdmin):
         titled_column("revenue_generated", _("revenue")),
     )
     list_select_related = ("template",)
-    list_filter = ("channel", "date", "template__template_type")
+    list_filter = ("channel", "language", "date", "template__template_type")
     search_fields = ("template__name", "template__tamil_name")
-    date_hierarchy = "date"  # cheap: one row a day, template and channel
+    date_hierarchy = "date"  # cheap: one row a day, template, channel and language
     fields = (
-        ("date", "template", "channel"),
+        ("date", "template", "channel", "language"),
         ("total_sent", "total_delivered", "total_read", "total_failed", "delivered_after_refund"),
         ("delivery_rate", "read_rate"),
         ("credits_charged", "credits_refunded", "revenue_generated"),

@@ -249,6 +249,7 @@ class AnalyticsViewSet(ViewSet):
                     end=filters.get("end_date"),
                     channel=filters.get("channel", ""),
                     template=filters.get("template", ""),
+                    language=filters.get("language", ""),
                 )
             )
         )

@@ -268,6 +268,7 @@ class AnalyticsFilters(serializers.Serializer[Any]):
     end_date = serializers.DateField(required=False)
     channel = serializers.ChoiceField(channel_choices(), required=False, allow_blank=True)
     template = serializers.CharField(required=False, allow_blank=True, max_length=100)
+    language = serializers.ChoiceField(Language.choices, required=False, allow_blank=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for name in ("start_date", "end_date"):

@@ -8,15 +8,17 @@ from django.utils.translation import gettext_lazy as _
 
 from followups.conf import channel_choices
 from followups.models.templates import FollowUpTemplate
+from jyotiflow.accounts.models import Language
 
 
 class FollowUpAnalytics(models.Model):
-    """One day of one template on one channel. A message counts on the day it was sent."""
+    """One day of one template on one channel in one language. A message counts on the day it was sent."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     date = models.DateField()
     template = models.ForeignKey(FollowUpTemplate, on_delete=models.PROTECT, related_name="analytics")
     channel = models.CharField(max_length=20, choices=channel_choices)
+    language = models.CharField(max_length=8, choices=Language, help_text=_("The language it is sent in."))
     total_sent = models.IntegerField(default=0, db_default=0)
     total_delivered = models.IntegerField(default=0, db_default=0)
     total_read = models.IntegerField(default=0, db_default=0)
@@ -37,7 +39,8 @@ class FollowUpAnalytics(models.Model):
         ordering = ["-date"]
         constraints = [
             models.UniqueConstraint(
-                fields=["date", "template", "channel"], name="analytics_one_row_per_day_template_channel"
+                fields=["date", "template", "channel", "language"],
+                name="analytics_one_row_per_day_template_channel_language",
             ),
             models.CheckConstraint(
                 condition=models.Q(
@@ -48,4 +51,4 @@ class FollowUpAnalytics(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.date} {self.channel}"
+        return f"{self.date} {self.channel} {self.language}"

@@ -28,12 +28,13 @@ _SUMS = {
 
 @dataclass(frozen=True)
 class Period:
-    """Whose figures: days (both included, either may be open), a channel, a template's id or name."""
+    """Whose figures: days (both included, either may be open), channel, template (id or name), language."""
 
     start: date | None = None
     end: date | None = None
     channel: str = ""
     template: str = ""
+    language: str = ""
 
     def of_figures(self) -> QuerySet[FollowUpAnalytics]:
         condition = Q()
@@ -54,6 +55,8 @@ class Period:
 
     def _what(self) -> Q:
         condition = Q(channel=self.channel) if self.channel else Q()
+        if self.language:
+            condition &= Q(language=self.language)
         return condition & matching_template(self.template) if self.template else condition
 
 

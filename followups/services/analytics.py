@@ -23,7 +23,7 @@ _FIRST = "(%(day)s::date)::timestamp AT TIME ZONE %(zone)s"
 _NEXT = "(%(day)s::date + 1)::timestamp AT TIME ZONE %(zone)s"
 _RECOMPUTE = f"""
     WITH facts AS (
-        SELECT template_id, channel, 1 AS sent,
+        SELECT template_id, channel, language, 1 AS sent,
                (delivered_at IS NOT NULL AND status IN ('delivered', 'read'))::int AS delivered,
                (read_at IS NOT NULL AND status = 'read')::int AS read,
                (status = 'failed')::int AS failed,
@@ -33,24 +33,24 @@ _RECOMPUTE = f"""
                     THEN credits_charged - credits_refunded ELSE 0 END AS kept
           FROM follow_up_schedules WHERE sent_at >= {_FIRST} AND sent_at < {_NEXT}
         UNION ALL
-        SELECT template_id, channel, 0, 0, 0, 1, 0, 0, 0, 0
+        SELECT template_id, channel, language, 0, 0, 0, 1, 0, 0, 0, 0
           FROM follow_up_schedules
          WHERE failed_at >= {_FIRST} AND failed_at < {_NEXT} AND status = 'failed' AND sent_at IS NULL
         UNION ALL
-        SELECT template_id, channel, 0, 0, 0, 0, 0, credits_charged, 0, 0
+        SELECT template_id, channel, language, 0, 0, 0, 0, 0, credits_charged, 0, 0
           FROM follow_up_schedules WHERE created_at >= {_FIRST} AND created_at < {_NEXT}
         UNION ALL
-        SELECT template_id, channel, 0, 0, 0, 0, 0, 0, credits_refunded, 0
+        SELECT template_id, channel, language, 0, 0, 0, 0, 0, 0, credits_refunded, 0
           FROM follow_up_schedules WHERE refunded_at >= {_FIRST} AND refunded_at < {_NEXT}
     )
     INSERT INTO follow_up_analytics AS figures
-           (id, date, template_id, channel, total_sent, total_delivered, total_read, total_failed,
-            delivered_after_refund, credits_charged, credits_refunded, revenue_generated,
+           (id, date, template_id, channel, language, total_sent, total_delivered, total_read,
+            total_failed, delivered_after_refund, credits_charged, credits_refunded, revenue_generated,
             created_at, updated_at)
-    SELECT gen_random_uuid(), %(day)s::date, template_id, channel, sum(sent), sum(delivered), sum(read),
-           sum(failed), sum(late), sum(charged), sum(refunded), sum(kept) * %(rate)s, now(), now()
-      FROM facts GROUP BY template_id, channel
-        ON CONFLICT (date, template_id, channel) DO UPDATE
+    SELECT gen_random_uuid(), %(day)s::date, template_id, channel, language, sum(sent), sum(delivered),
+           sum(read), sum(failed), sum(late), sum(charged), sum(refunded), sum(kept) * %(rate)s, now(), now()
+      FROM facts GROUP BY template_id, channel, language
+        ON CONFLICT (date, template_id, channel, language) DO UPDATE
        SET total_sent = excluded.total_sent, total_delivered = excluded.total_delivered,
            total_read = excluded.total_read, total_failed = excluded.total_failed,
            delivered_after_refund = excluded.delivered_after_refund,

@@ -112,7 +112,7 @@ BREAKS: dict[str, list[str]] = {
         put(DIRECT, state="'sent'", **{'"to"': "''"}),
     ],
     "direct_message_forgets_its_address": [put(DIRECT, state="'sent'", finished_at="now()")],
-    "analytics_one_row_per_day_template_channel": [copy("follow_up_analytics")],
+    "analytics_one_row_per_day_template_channel_language": [copy("follow_up_analytics")],
     "analytics_no_rate_above_one": [put("follow_up_analytics", total_delivered="total_sent + 1")],
     "follow_up_automatic_once_per_session_template": [
         f"UPDATE {FOLLOW_UP} SET origin = 'automatic'; " + copy(FOLLOW_UP)

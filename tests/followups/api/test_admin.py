@@ -252,10 +252,13 @@ def test_analytics_count_what_happened(
         f"start_date={today}": 2,
         f"end_date={today - timedelta(days=1)}": 0,
         "channel=sms": 0,
+        "language=en": 2,
+        "language=ta": 0,
         f"template={template.pk}": 2,
         "template=check-in": 2,
     }.items():
         assert admin_api.get(f"{ANALYTICS}?{query}").json()["data"]["total_sent"] == sent, query
+    refused(admin_api.get(f"{ANALYTICS}?language=fr"), 400, field="language")
     refused(admin_api.get(f"{ANALYTICS}?start_date=yesterday"), 400, field="start_date")
     refused(admin_api.get(f"{ANALYTICS}?end_date=9999-12-31"), 400, field="end_date")
     refused(admin_api.get(f"{ANALYTICS}?start_date={today}&end_date=2020-01-01"), 400, field="end_date")
