@@ -13,7 +13,15 @@ from django.utils.translation import gettext_lazy as _
 from credits.models import CreditEntry
 from followups.admin.columns import NOTHING, link_to, moment, moment_column, short_column, table
 from followups.admin.history import HistoryAdmin, HistoryInline
+from followups.admin.schedule_filters import (
+    FailureCodeFilter,
+    RefundedFilter,
+    ScheduledFilter,
+    StuckFilter,
+    TemplateFilter,
+)
 from followups.admin.searching import as_uuid
+from followups.admin.timeline import lines_of, standing_of
 from followups.models import (
     Attempt,
     FollowUpSchedule,
@@ -47,6 +55,9 @@ class AttemptInline(HistoryInline):
 
 @admin.register(FollowUpSchedule)
 class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
+    class Media:
+        css = {"all": ("followups/admin/schedules.css", "followups/admin/timeline.css")}
+
     list_display = (
         "reader",
         "template",
@@ -59,7 +70,17 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
         short_column("failure_reason", _("failure")),
     )
     list_select_related = ("user", "template")
-    list_filter = ("status", "channel", "origin", "language", "scheduled_at")
+    list_filter = (
+        "status",
+        "channel",
+        "origin",
+        "language",
+        TemplateFilter,
+        ScheduledFilter,
+        RefundedFilter,
+        StuckFilter,
+        FailureCodeFilter,
+    )
     search_fields = ("user__email",)  # shows the search box; `get_search_results` says what is searched
     search_help_text = _(
         "A part of the reader's email, name or phone; or the id of a follow-up, session or provider message."
@@ -144,6 +165,7 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
     ) -> HttpResponse:
         follow_up = context["original"]
         context["subtitle"] = f"{follow_up.template}, {follow_up.user_email}"
+        context["timeline"], context["standing"] = lines_of(follow_up), standing_of(follow_up)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_search_results(

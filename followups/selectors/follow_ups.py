@@ -2,14 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils.timezone import now
 
 from followups.channels import get_channel
-from followups.choices import PUBLIC_STATUS_BY_STATE, SENT_STATES, STATES_BY_PUBLIC_STATUS, PublicStatus
+from followups.choices import (
+    PUBLIC_STATUS_BY_STATE,
+    SENT_STATES,
+    STATES_BY_PUBLIC_STATUS,
+    PublicStatus,
+    State,
+)
 from followups.composing import render_message
 from followups.exceptions import FollowUpNotFound, SessionNotFound
 from followups.models import FollowUpSchedule, FollowUpTemplate, SessionPlan
@@ -17,6 +26,8 @@ from jyotiflow.accounts.models import User
 from sessions_app.models import Session
 
 _SHOWN = ("user", "session", "template", "template_version")  # what an item needs, in one query
+
+STUCK_AFTER: Final = timedelta(minutes=5)  # a due message goes out within seconds
 
 
 def all_follow_ups() -> QuerySet[FollowUpSchedule]:
@@ -53,6 +64,11 @@ def with_status(follow_ups: QuerySet[FollowUpSchedule], status: str) -> QuerySet
         return found
     # Nothing goes out before its time: so the newest that did are not looked for among all that still wait.
     return found.filter(scheduled_at__lte=now())
+
+
+def stuck(follow_ups: QuerySet[FollowUpSchedule]) -> QuerySet[FollowUpSchedule]:
+    """Those that should have gone out minutes ago, claimed or not, and have not."""
+    return follow_ups.filter(status__in=[State.PENDING, State.SENDING], due_at__lt=Now() - STUCK_AFTER)
 
 
 def planned_for(session: Session) -> list[FollowUpSchedule]:
