@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import regex
+from django.utils.translation import gettext as _
 
 from followups.rendering import (
     PRIVATE_VARIABLES,
@@ -25,12 +26,28 @@ _NAME = regex.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
 @dataclass(frozen=True)
+class Note:
+    """What is unwise, and the field it's about."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Findings:
-    """``errors`` by field forbid saving, ``warnings`` are told; ``variables`` are the names in use."""
+    """``errors`` by field forbid saving, ``notes`` are told; ``variables`` are the names in use.
+
+    All in the language of whoever asks.
+    """
 
     errors: Mapping[str, list[str]] = field(default_factory=dict)
-    warnings: Sequence[str] = ()
+    notes: Sequence[Note] = ()
     variables: Sequence[str] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """The notes' words alone."""
+        return [note.text for note in self.notes]
 
 
 def lint(*, channel: str, texts: Mapping[str, str], declared: Sequence[str] | None) -> Findings:
@@ -50,49 +67,83 @@ def lint(*, channel: str, texts: Mapping[str, str], declared: Sequence[str] | No
             used += variables_in(text)
     bad_names = [name for name in declared or () if not _NAME.fullmatch(name)]
     if bad_names:
-        errors["variables"] = ["Variable names are small letters, digits and underscores, at most 50."]
+        errors["variables"] = [_("Variable names are small letters, digits and underscores, at most 50.")]
     for name in ("subject", "content"):
         if not texts.get(name, "").strip():
-            errors.setdefault(name, []).append("Write something here.")
+            errors.setdefault(name, []).append(_("Write something here."))
     if errors:
         return Findings(errors=errors)
     variables = list(dict.fromkeys([*used, *(declared or ())]))
-    return Findings(warnings=_warnings(channel, texts, declared, used), variables=variables)
+    return Findings(notes=_notes(channel, texts, declared, used), variables=variables)
 
 
 def _problems(text: str, *, allowed: set[str]) -> list[str]:
     if not is_storable(text):
-        return ["The text holds a character that can't be stored (NUL or half a surrogate pair)."]
+        return [_("The text holds a character that can't be stored (NUL or half a surrogate pair).")]
     if len(text) > MAX_CONTENT_LENGTH:
-        return [f"At most {MAX_CONTENT_LENGTH} characters."]
+        return [_("At most %d characters.") % MAX_CONTENT_LENGTH]
     try:
         parse(text)
     except TemplateSyntaxError as error:
         return [str(error)]
     known = ", ".join(sorted(allowed))
     return [
-        f"Unknown variable {{{{{name}}}}}: use one of {known}, or declare it in `variables`."
+        _("Unknown variable {{%(name)s}}: use one of %(known)s, or declare it in `variables`.")
+        % {"name": name, "known": known}
         for name in variables_in(text)
         if name not in allowed
     ]
 
 
-def _warnings(
+def _notes(
     channel: str, texts: Mapping[str, str], declared: Sequence[str] | None, used: Sequence[str]
-) -> list[str]:
-    warnings = []
+) -> list[Note]:
+    notes = []
     for english, tamil in BILINGUAL_FIELDS:
         if not texts.get(tamil, "").strip():
-            warnings.append(f"No {tamil}: Tamil readers get the English text.")
-        elif set(variables_in(texts[english])) != set(variables_in(texts[tamil])):
-            warnings.append(f"{english} and {tamil} use different variables.")
-    warnings += [f"Variable {name} is declared and not used." for name in declared or () if name not in used]
+            notes.append(Note(tamil, _("No %s: Tamil readers get the English text.") % tamil))
+        elif difference := _difference(texts[english], texts[tamil]):
+            told = _("%(english)s and %(tamil)s use different variables: %(difference)s.")
+            notes.append(Note(tamil, told % {"english": english, "tamil": tamil, "difference": difference}))
+    notes += [
+        Note("variables", _("Variable %s is declared and not used.") % name)
+        for name in declared or ()
+        if name not in used
+    ]
     if channel in PREVIEW_CHANNELS and PRIVATE_VARIABLES & set(used):
-        warnings.append("guidance_summary is private: on this channel a neutral sentence takes its place.")
+        told = _("guidance_summary is private: on this channel a neutral sentence takes its place.")
+        notes.append(Note("content", told))
     if channel == "sms":
-        for name, language in (("content", "en"), ("tamil_content", "ta")):
-            cost = count_segments(render_text(texts.get(name, ""), {}, language))
-            if cost.count > 1:
-                because = f" because of {cost.culprit!r}" if cost.culprit and language == "en" else ""
-                warnings.append(f"{name} takes {cost.count} SMS segments ({cost.encoding}){because}.")
-    return warnings
+        notes += [
+            Note(name, told)
+            for name, language in (("content", "en"), ("tamil_content", "ta"))
+            if (told := _cost(name, texts.get(name, ""), language))
+        ]
+    return notes
+
+
+def _difference(english: str, tamil: str) -> str:
+    names = set(variables_in(english)), set(variables_in(tamil))
+    sides = (
+        (_("only in English %s"), names[0] - names[1]),
+        (_("only in Tamil %s"), names[1] - names[0]),
+    )
+    return "; ".join(
+        side % ", ".join(f"{{{{{name}}}}}" for name in sorted(alone)) for side, alone in sides if alone
+    )
+
+
+def _cost(name: str, text: str, language: str) -> str:
+    cost = count_segments(render_text(text, {}, language))
+    if cost.count <= 1:
+        return ""
+    values = {
+        "name": name,
+        "count": cost.count,
+        "encoding": cost.encoding,
+        "culprit": repr(cost.culprit),
+    }
+    if cost.culprit and language == "en":
+        told = _("%(name)s takes %(count)d SMS segments (%(encoding)s) because of %(culprit)s.")
+        return told % values
+    return _("%(name)s takes %(count)d SMS segments (%(encoding)s).") % values

@@ -1,5 +1,6 @@
 """How many SMS segments a text takes, and which character made it expensive."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,3 +49,37 @@ def count_segments(text: str) -> Segments:
             room = joined * pieces
         room -= size
     return Segments(encoding, units, count, culprit)
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """The first character outside GSM-7: ``line`` and ``place`` count from 1, a place is a grapheme.
+
+    ``others`` are the different ones beside it; ``count_without`` the segments if none of them were there.
+    """
+
+    character: str
+    name: str
+    line: int
+    place: int
+    others: tuple[str, ...]
+    count_without: int
+
+
+def find_culprit(text: str) -> Culprit | None:
+    """The character that makes an SMS expensive, and where it is; ``None`` when all of it is GSM-7."""
+    outside = list(dict.fromkeys(character for character in text if character not in _GSM))
+    if not outside:
+        return None
+    first, *others = outside
+    at = text.index(first)
+    start = text.rfind("\n", 0, at) + 1
+    letters = _CLUSTER.finditer(text[start:].partition("\n")[0])
+    return Culprit(
+        character=first,
+        name=unicodedata.name(first, "").lower(),
+        line=text.count("\n", 0, at) + 1,
+        place=sum(letter.start() <= at - start for letter in letters),
+        others=tuple(others),
+        count_without=count_segments("".join(each for each in text if each in _GSM)).count,
+    )

@@ -24,7 +24,7 @@ def check_one(field: str, text: str) -> Findings:
 
 
 def test_a_good_template_has_no_findings() -> None:
-    assert check() == Findings(errors={}, warnings=[], variables=["user_name"])
+    assert check() == Findings(errors={}, notes=[], variables=["user_name"])
 
 
 def test_all_five_seed_variables_are_known() -> None:
@@ -91,8 +91,12 @@ def test_a_missing_tamil_text_is_told(field: str) -> None:
 
 
 def test_languages_with_different_variables_are_told() -> None:
-    warnings = check(tamil_content="நன்றி {{session_date}}").warnings
-    assert warnings == ["content and tamil_content use different variables."]
+    (note,) = check(tamil_content="நன்றி {{session_date}}").notes
+    assert note.field == "tamil_content"
+    assert note.text == (
+        "content and tamil_content use different variables: "
+        "only in English {{user_name}}; only in Tamil {{session_date}}."
+    )
 
 
 @pytest.mark.parametrize(

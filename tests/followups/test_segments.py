@@ -5,7 +5,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from followups.segments import GSM_BASIC, GSM_EXTENDED, Segments, count_segments
+from followups.segments import GSM_BASIC, GSM_EXTENDED, Culprit, Segments, count_segments, find_culprit
 
 FAMILY = "👩‍👩‍👧‍👦"  # eleven units
 LETTERS = ["a", "€", "[", "வ", "ணி", "கொ", "👍🏽", "🇮🇳", FAMILY, "e\u0301", "\n", "\r\n", " "]
@@ -73,6 +73,30 @@ def test_a_grapheme_longer_than_a_segment_is_counted_all_the_same() -> None:
 )
 def test_the_first_expensive_character_is_named(text: str, culprit: str) -> None:
     assert count_segments(text).culprit == culprit
+
+
+def test_the_expensive_character_is_found_where_it_stands() -> None:
+    assert find_culprit("plain €uro [ok]") is None
+    assert find_culprit("Dear all,\n\n🇮🇳 it’s " + "a" * 150) == Culprit(
+        character="🇮",
+        name="regional indicator symbol letter i",
+        line=3,
+        place=1,
+        others=("🇳", "’"),
+        count_without=2,
+    )
+    found = find_culprit("Hello it’s you")
+    assert found is not None
+    assert (found.character, found.name, found.line, found.place) == (
+        "’",
+        "right single quotation mark",
+        1,
+        9,
+    )
+    assert find_culprit("👍🏽 a") == Culprit("👍", "thumbs up sign", 1, 1, ("🏽",), 1)
+    inside = find_culprit("aé e\u0301")  # a mark on a letter that is plain without it
+    assert inside is not None
+    assert (inside.character, inside.place) == ("\u0301", 4)
 
 
 def test_one_emoji_makes_one_segment_three() -> None:
