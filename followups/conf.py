@@ -171,6 +171,21 @@ SETTINGS: Mapping[str, Setting] = {
             "What one credit earns, in the currency of the reports.",
             maximum=100_000,
         ),
+        *(
+            Setting(
+                f"provider_cost_{channel}",
+                SettingType.DECIMAL,
+                Decimal(0),
+                f"What the provider takes for {what}, in the currency of the reports; 0: not known.",
+                maximum=100_000,
+            )
+            for channel, what in (
+                ("email", "an email"),
+                ("sms", "one segment of an SMS"),
+                ("whatsapp", "a WhatsApp message"),
+                ("push", "a push message"),
+            )
+        ),
         Setting(
             "quiet_hours_start",
             SettingType.TIME,

@@ -9,6 +9,8 @@ from followups.linting import TEXTS, lint
 from followups.models import FollowUpTemplate
 from followups.rendering import STANDARD_VARIABLES
 from followups.segments import Segments, count_segments
+from followups.selectors.margins import margin_of
+from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import Language, User
 from sessions_app.models import Session
 
@@ -62,6 +64,9 @@ def preview(
     )
     segments = count_segments(rendered.text) if template.channel == "sms" else None
     warnings = [*findings.warnings]
+    margin = margin_of(template, segments, effective_settings())
+    if margin.is_loss:
+        warnings.append(f"It earns {margin.earned:.2f} and costs {margin.spent:.2f}: more than its price.")
     if segments and segments.count > 1:
         because = f", because of {segments.culprit!r}" if segments.culprit else ""
         warnings.append(f"As shown it takes {segments.count} SMS segments ({segments.encoding}){because}.")

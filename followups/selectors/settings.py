@@ -28,6 +28,10 @@ class EffectiveSettings:
     refund_on_cancel: bool
     refund_on_failure: bool
     revenue_per_credit: Decimal
+    provider_cost_email: Decimal
+    provider_cost_sms: Decimal
+    provider_cost_whatsapp: Decimal
+    provider_cost_push: Decimal
     quiet_hours_start: time
     quiet_hours_end: time
 
@@ -38,6 +42,10 @@ class EffectiveSettings:
     @property
     def quiet_hours(self) -> tuple[time, time]:
         return self.quiet_hours_start, self.quiet_hours_end
+
+    def provider_cost(self, channel: str) -> Decimal:
+        """What a provider takes for a message of this channel, of an SMS for a segment; 0: not known."""
+        return Decimal(getattr(self, f"provider_cost_{channel}", 0))
 
 
 def effective_settings(known: Catalogue | None = None) -> EffectiveSettings:

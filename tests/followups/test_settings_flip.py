@@ -228,6 +228,44 @@ def test_flip_quiet_hours_end(
     assert wait < timedelta(hours=2, minutes=1)
 
 
+def loss_warned_of(admin: User, template: Any) -> bool:
+    client = APIClient()
+    client.force_authenticate(admin)
+    answer = client.post(f"/api/followup/admin/templates/{template.pk}/preview", {}, format="json")
+    return any("more than its price" in warning for warning in answer.json()["data"]["warnings"])
+
+
+def test_flip_provider_cost_email(admin: User, make_template: Any, flip: Any) -> None:
+    template = make_template(channel="email", credits_cost=2)
+    assert not loss_warned_of(admin, template)
+    flip(provider_cost_email=2.0001)
+    assert loss_warned_of(admin, template)
+    flip(provider_cost_email=2)
+    assert not loss_warned_of(admin, template)
+
+
+def test_flip_provider_cost_sms(admin: User, make_template: Any, flip: Any) -> None:
+    long = make_template(channel="sms", credits_cost=2, content="a" * 161)  # two segments
+    short = make_template(channel="sms", credits_cost=2, content="a" * 160)
+    flip(provider_cost_sms=1.5)
+    assert [loss_warned_of(admin, template) for template in (long, short)] == [True, False]
+
+
+def test_flip_provider_cost_whatsapp(admin: User, make_template: Any, flip: Any) -> None:
+    template = make_template(channel="whatsapp", credits_cost=2)
+    flip(provider_cost_whatsapp=3)
+    assert loss_warned_of(admin, template)
+    flip(revenue_per_credit=1.5)
+    assert not loss_warned_of(admin, template)
+
+
+def test_flip_provider_cost_push(admin: User, make_template: Any, flip: Any) -> None:
+    template = make_template(channel="push", credits_cost=0)
+    assert not loss_warned_of(admin, template)
+    flip(provider_cost_push="0.0001")
+    assert loss_warned_of(admin, template)
+
+
 def fallback_of(key: str) -> object:
     """What a setting reads as where its row says nothing: never what spends money by itself."""
     setting = SETTINGS[key]
