@@ -19,7 +19,7 @@ FLOORS = (
     tuple(
         f"followups.{name}"
         for name in ("rendering", "linting", "segments", "timing", "retries", "status", "doubts", "gate")
-        + ("links", "layouts", "composing", "channels", "addresses", "keywords")
+        + ("links", "layouts", "composing", "channels", "addresses", "keywords", "differences")
     ),
     ("followups.selectors", "followups.services"),
     tuple(

@@ -81,6 +81,16 @@ def _version_of_text(template: FollowUpTemplate) -> TemplateVersion | None:
     return newest
 
 
+def restore_version(*, version: TemplateVersion, actor: User) -> tuple[FollowUpTemplate, Sequence[str]]:
+    """Give a template the text of an earlier version again, as a new version; with the warnings about it.
+
+    Name, price and times stay. Raises ``InvalidInput`` where that text may not be saved any more.
+    """
+    text = {name: getattr(version, name) for name in TEXT_FIELDS}
+    text["variables"] = [name for name in version.variables if name not in STANDARD_VARIABLES]
+    return save_template(fields=text, template=version.template, actor=actor)
+
+
 @transaction.atomic
 def remove_template(*, template: FollowUpTemplate) -> bool:
     """Delete a template nobody used and return ``True``; archive one that is in use and return ``False``.
