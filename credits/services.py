@@ -10,9 +10,16 @@ from credits.exceptions import InsufficientCredits
 from credits.models import CreditAccount, CreditEntry
 from jyotiflow.accounts.erasure import is_named_in
 from jyotiflow.accounts.models import User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import Conflict, InvalidInput, NotFound
 
 BY_HAND = (CreditEntry.Kind.GRANT, CreditEntry.Kind.ADJUSTMENT)
+_ACTIONS = {
+    CreditEntry.Kind.GRANT: Action.GRANTED,
+    CreditEntry.Kind.ADJUSTMENT: Action.ADJUSTED,
+    CreditEntry.Kind.REFUND: Action.REFUNDED,
+}
 MAX_AMOUNT = 1_000_000  # credits in one movement: a typing error must not fill the column
 
 # The balance and the entry that proves it, in one round trip. It looks for the key in what is committed when
@@ -151,9 +158,19 @@ def _record(
                 "at": entry.created_at,
             },
         )
-        if cursor.rowcount:
-            entry._state.adding = False
-            return entry
+        is_new = bool(cursor.rowcount)
+    if is_new:
+        entry._state.adding = False
+        if actor is not None:  # by hand
+            record_change(
+                action=_ACTIONS[kind],
+                of=entry,
+                label=f"user {account.user_id}",
+                actor=actor,
+                before={"balance": account.balance},
+                after={"balance": account.balance + amount, "credits": amount, "reason": reason},
+            )
+        return entry
     known = CreditEntry.objects.filter(idempotency_key=key).first()
     if known is None:
         raise InsufficientCredits()

@@ -14,6 +14,9 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
+
 # What a spreadsheet takes for the beginning of a formula, wide forms included.
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_SIGNS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
@@ -59,12 +62,14 @@ class ExportAdmin(admin.ModelAdmin):
     def export_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> StreamingHttpResponse:
         rows = queryset.values_list(*self.export_columns)
         actor: Any = request.user  # signed in, else the admin site had not let them in
+        count = rows.count()
+        record_change(action=Action.EXPORTED, of=self.model, actor=actor, after={"rows": count})
         LogEntry.objects.create(
             user_id=actor.pk,
             content_type=ContentType.objects.get_for_model(self.model),
             object_repr=str(self.opts.verbose_name_plural),
             action_flag=CHANGE,
-            change_message=f"Exported {rows.count()} rows as CSV.",
+            change_message=f"Exported {count} rows as CSV.",
         )
         lines = csv_lines(self.export_columns, rows.iterator(chunk_size=ROWS_AT_ONCE))
         name = f"{self.opts.model_name}-{now():%Y-%m-%d}.csv"

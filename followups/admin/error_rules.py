@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from followups.admin.columns import NOTHING, short_column, titled_column
 from followups.models import ErrorRule
 from followups.services.error_rules import restore_shipped_rules, save_edited_rule
+from jyotiflow.auditing.tables import AuditedAdmin
 
 KEY = ("provider", "phase", "code")
 LONG_TEXTS = ("sentence", "note", "docs_url")
@@ -30,7 +31,8 @@ class ErrorRuleForm(forms.ModelForm):
 
 
 @admin.register(ErrorRule)
-class ErrorRuleAdmin(admin.ModelAdmin):
+class ErrorRuleAdmin(AuditedAdmin):
+    audited = (*KEY, "word", "sentence", "suppress", "origin")  # of a deleted one; the service does the rest
     form = ErrorRuleForm
     list_display = (
         "code",
@@ -75,7 +77,8 @@ class ErrorRuleAdmin(admin.ModelAdmin):
         return (*KEY, *self.readonly_fields) if obj else self.readonly_fields
 
     def save_model(self, request: HttpRequest, obj: ErrorRule, form: Any, change: bool) -> None:
-        save_edited_rule(row=obj)
+        actor: Any = request.user  # signed in, else the admin site had not let them in
+        save_edited_rule(row=obj, actor=actor)
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -88,7 +91,8 @@ class ErrorRuleAdmin(admin.ModelAdmin):
     @admin.action(description=_("Back to the shipped meaning"), permissions=["change"])
     def restore(self, request: HttpRequest, rules: QuerySet[ErrorRule]) -> None:
         rows = list(rules)
-        restored = restore_shipped_rules(ids=[row.pk for row in rows])
+        actor: Any = request.user  # signed in, else the admin site had not let them in
+        restored = restore_shipped_rules(ids=[row.pk for row in rows], actor=actor)
         for row in rows:
             self.log_change(request, row, "back to the shipped meaning")
         self.message_user(request, _("Restored: %d") % restored, messages.SUCCESS)

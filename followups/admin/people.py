@@ -19,6 +19,8 @@ from followups.services.privacy import erase_person
 from jyotiflow.accounts.admin import UserAdmin
 from jyotiflow.accounts.models import User
 from jyotiflow.accounts.selectors import user_by_id
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import DomainError
 
 
@@ -41,6 +43,8 @@ class PersonAdmin(UserAdmin):
             )
             return None
         person = queryset[0]
+        actor: Any = request.user  # signed in, else the admin site had not let them in
+        record_change(action=Action.EXPORTED, of=person, label=f"user {person.pk}", actor=actor)
         _log(request, person, "Exported the personal data.")
         response = JsonResponse(
             export_personal_data(person), json_dumps_params={"ensure_ascii": False, "indent": 2}

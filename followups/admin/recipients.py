@@ -102,7 +102,8 @@ class RecipientPreferenceAdmin(PeopleSearchAdmin):
         obj.channels_off = form.initial.get("channels_off", []) if change else []
         super().save_model(request, obj, form, change)
         note = f"staff {request.user.pk}"
-        choose_channels(user=obj.user, channels_off=wanted, door=ConsentDoor.STAFF, wording=note)
+        actor: Any = request.user  # signed in, else the admin site had not let them in
+        choose_channels(user=obj.user, channels_off=wanted, door=ConsentDoor.STAFF, wording=note, actor=actor)
         obj.refresh_from_db()
 
     @admin.display(description=_("channels switched off"))
@@ -175,6 +176,7 @@ class SuppressionAdmin(UneditableAdmin):
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
         stopped = form.cleaned_data
+        actor: Any = request.user  # signed in, else the admin site had not let them in
         suppress(
             channel=stopped["channel"],
             address_hash=hash_address(stopped["address"]),
@@ -182,6 +184,7 @@ class SuppressionAdmin(UneditableAdmin):
             source=stopped["source"],
             door=ConsentDoor.STAFF,
             wording=f"staff {request.user.pk}",
+            actor=actor,
         )
         obj.pk = Suppression.objects.get(
             channel=stopped["channel"], address_hash=hash_address(stopped["address"])
@@ -205,11 +208,13 @@ class SuppressionAdmin(UneditableAdmin):
         return response
 
     def delete_model(self, request: HttpRequest, obj: Suppression) -> None:
+        actor: Any = request.user  # signed in, else the admin site had not let them in
         lift(
             channel=obj.channel,
             address_hash=obj.address_hash,
             door=ConsentDoor.STAFF,
             wording=f"staff {request.user.pk}",  # the note itself is in the log of the admin site
+            actor=actor,
         )
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:

@@ -240,16 +240,20 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
 
     @admin.action(description=_("Cancel selected (refund by settings)"), permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[FollowUpSchedule]) -> None:
+        actor: Any = request.user  # signed in, else the admin site had not let them in
+
         def cancel(follow_up_id: UUID) -> str:
-            cancelled = cancel_follow_up(follow_up_id=follow_up_id)
+            cancelled = cancel_follow_up(follow_up_id=follow_up_id, actor=actor)
             return f"Cancelled; {cancelled.credits_refunded} credits given back."
 
         self._one_by_one(request, queryset, cancel, done=str(_("cancelled")))
 
     @admin.action(description=_("Try selected again"), permissions=["operate"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[FollowUpSchedule]) -> None:
+        actor: Any = request.user  # signed in, else the admin site had not let them in
+
         def retry(follow_up_id: UUID) -> str:
-            queued = retry_follow_up(follow_up_id=follow_up_id)
+            queued = retry_follow_up(follow_up_id=follow_up_id, actor=actor)
             if queued.pk == follow_up_id:
                 return "Queued again."
             return f"Booked anew as {queued.pk} for {queued.credits_charged} credits."

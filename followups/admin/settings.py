@@ -93,7 +93,8 @@ class FollowUpSettingAdmin(admin.ModelAdmin):
         return is_known and super().has_change_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: FollowUpSetting, form: Any, change: bool) -> None:
-        update_settings(changes={obj.setting_key: form.cleaned_data["setting_value"]})
+        actor: Any = request.user  # signed in, else the admin site had not let them in
+        update_settings(changes={obj.setting_key: form.cleaned_data["setting_value"]}, actor=actor)
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False

@@ -227,7 +227,8 @@ class FollowUpTemplateAdmin(admin.ModelAdmin):
 
     def delete_model(self, request: HttpRequest, obj: FollowUpTemplate) -> None:
         removed: Any = [obj]
-        if remove_template(template=obj):
+        actor: Any = request.user  # signed in, else the admin site had not let them in
+        if remove_template(template=obj, actor=actor):
             super().log_deletions(request, removed)
         else:
             self.log_change(request, obj, str(_("Archived, because it is in use.")))

@@ -134,7 +134,7 @@ class TemplateViewSet(ViewSet):
     )
     def destroy(self, request: Request, template_id: UUID) -> Response:
         """Delete a template, or archive one in use."""
-        is_deleted = remove_template(template=template_by_id(template_id))
+        is_deleted = remove_template(template=template_by_id(template_id), actor=user_of(request))
         return action_answer(
             "The template is deleted."
             if is_deleted
@@ -200,7 +200,7 @@ class ScheduleViewSet(ViewSet):
     )
     def cancel(self, request: Request, follow_up_id: UUID) -> Response:
         """Withdraw a follow-up that is still scheduled."""
-        follow_up = cancel_follow_up(follow_up_id=follow_up_id)
+        follow_up = cancel_follow_up(follow_up_id=follow_up_id, actor=user_of(request))
         return action_answer("The follow-up is cancelled.", credits_refunded=follow_up.credits_refunded)
 
     @extend_schema(
@@ -218,7 +218,7 @@ class ScheduleViewSet(ViewSet):
     )
     def retry(self, request: Request, follow_up_id: UUID) -> Response:
         """Try a failed follow-up again, now."""
-        follow_up = retry_follow_up(follow_up_id=follow_up_id)
+        follow_up = retry_follow_up(follow_up_id=follow_up_id, actor=user_of(request))
         is_same = follow_up.pk == follow_up_id
         return action_answer(
             "The follow-up is queued again."
@@ -278,5 +278,5 @@ class SettingsViewSet(ViewSet):
         """Change the settings that are sent; the others stay."""
         if not isinstance(request.data, dict) or not request.data:
             raise InvalidInput(f"Send an object of settings: {', '.join(SETTINGS)}.")
-        update_settings(changes=request.data)
+        update_settings(changes=request.data, actor=user_of(request))
         return action_answer("The settings are saved.")

@@ -10,6 +10,8 @@ from followups.channels import get_channel
 from followups.choices import GRAVITY, LIFTED_BY, ConsentDoor, ConsentKind, SuppressionReason
 from followups.models import ConsentEvent, Device, Erasure, RecipientPreference, Suppression
 from jyotiflow.accounts.models import User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import NotSignedIn
 
 # By which door a reason comes, unless said otherwise. The reasons left out are facts, nobody's decision.
@@ -54,10 +56,18 @@ def opt_in(*, user: User, channel: str, door: ConsentDoor, wording: str = "") ->
 
 
 @transaction.atomic
-def choose_channels(*, user: User, channels_off: Iterable[str], door: ConsentDoor, wording: str = "") -> None:
+def choose_channels(
+    *,
+    user: User,
+    channels_off: Iterable[str],
+    door: ConsentDoor,
+    wording: str = "",
+    actor: User | None = None,
+) -> None:
     """Set which channels are off, with an event for each that changes.
 
-    Signed in, a user so lifts what they had stopped by link too; a bounce or a complaint stays.
+    Signed in, a user so lifts what they had stopped by link too; a bounce or a complaint stays. ``actor`` is
+    the member of staff who does it for them, and is written down.
     """
     preference = _locked_preference(user)
     wanted, current = list(dict.fromkeys(channels_off)), preference.channels_off if preference else []
@@ -67,6 +77,15 @@ def choose_channels(*, user: User, channels_off: Iterable[str], door: ConsentDoo
         opt_in(user=user, channel=channel, door=door, wording=wording)
         for address_hash in current_hashes(user, channel):
             lift(channel=channel, address_hash=address_hash, door=door, wording=wording)
+    if actor is not None and preference is not None:
+        record_change(
+            action=Action.CHANGED,
+            of=preference,
+            label=f"user {user.pk}",
+            actor=actor,
+            before={"channels_off": current},
+            after={"channels_off": wanted},
+        )
 
 
 @transaction.atomic
@@ -78,11 +97,13 @@ def suppress(
     source: str,
     door: ConsentDoor | None = None,
     wording: str | None = None,
+    actor: User | None = None,
 ) -> bool:
     """Stop writing to an address on a channel, whoever's it is; ``False`` when that changes nothing.
 
     The first reason stands, unless a later one is graver: see ``GRAVITY``. The event says ``wording``, else
     the ``source``; a note by hand may name a person and must not end up in what is never deleted.
+    ``actor`` is the member of staff who does it, and is written down.
     """
     reason = SuppressionReason(reason)
     why = {"reason": reason, "source": source[:100]}
@@ -99,17 +120,26 @@ def suppress(
             address_hash=address_hash,
             wording=source if wording is None else wording,
         )
+    if actor is not None:
+        record_change(action=Action.STOPPED, of=row, label=channel, actor=actor, after={"reason": reason})
     return True
 
 
 @transaction.atomic
-def lift(*, channel: str, address_hash: str, door: ConsentDoor, wording: str = "") -> bool:
+def lift(
+    *, channel: str, address_hash: str, door: ConsentDoor, wording: str = "", actor: User | None = None
+) -> bool:
     """Write to an address again, if it was stopped for what this door may take back (``LIFTED_BY``)."""
     stopped = Suppression.objects.filter(
         channel=channel, address_hash=address_hash, reason__in=LIFTED_BY.get(door, ())
     )
-    if not stopped.delete()[0]:
+    row = stopped.select_for_update().first()
+    if row is None:
         return False
+    if actor is not None:
+        before = {"reason": row.reason}
+        record_change(action=Action.LIFTED, of=row, label=channel, actor=actor, before=before)
+    row.delete()
     _record(ConsentKind.OPT_IN, channel, door, address_hash=address_hash, wording=wording)
     return True
 

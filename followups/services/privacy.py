@@ -32,6 +32,8 @@ from followups.services.direct import forget
 from followups.services.withdrawing import withdraw_for_erasure
 from jyotiflow.accounts.erasure import close_account, erase_account
 from jyotiflow.accounts.models import User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import InvalidInput, NotAllowed
 from sessions_app.services import erase_sessions
 
@@ -81,7 +83,9 @@ def erase_person(*, user: User, actor: User | None = None) -> ErasureReport:
     with transaction.atomic():
         lock_account(user=user)  # a booking that is under way comes first, later ones see the closed account
         close_account(user=user)
-        Erasure.objects.get_or_create(user=user, defaults={"actor": actor})
+        _, is_new = Erasure.objects.get_or_create(user=user, defaults={"actor": actor})
+        if is_new and actor != user:
+            record_change(action=Action.ERASED, of=user, label=f"user {user.pk}", actor=actor)
     log.info("erasure_begun", user_id=user.pk)
     return _go_on(user)
 

@@ -17,6 +17,8 @@ from followups.selectors.recipients import reachability
 from followups.selectors.refusals import CLOCK_DIFFERENCE, intent_of, limits_on_time, refusals_of
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import Conflict
 
 log = structlog.get_logger(__name__)
@@ -24,12 +26,13 @@ log = structlog.get_logger(__name__)
 
 @transaction.atomic
 def reschedule_follow_up(
-    *, follow_up_id: UUID, scheduled_at: datetime, owner: User | None = None
+    *, follow_up_id: UUID, scheduled_at: datetime, owner: User | None = None, actor: User | None = None
 ) -> FollowUpSchedule:
     """Move a pending follow-up to another time (aware), within the limits of a booking, at the same price.
 
     ``owner`` limits it to that user's own; its reader has then chosen the time themselves, and it's kept in
-    the default quiet hours too. Without one it's staff, whom the interval between two doesn't bind.
+    the default quiet hours too. Without one it's staff, whom the interval between two doesn't bind:
+    ``actor``, who is written down.
 
     Raises ``FollowUpNotFound``; ``Conflict`` once it's no longer pending, or was handed over before; else as
     a booking for that time, ``Unreachable`` where it would only fail then. Nothing is changed then.
@@ -55,6 +58,7 @@ def reschedule_follow_up(
     refusals += refusals_of(follow_up, wanted)
     if refusals:
         raise refusals[0]
+    before = {"scheduled_at": follow_up.scheduled_at}
     if owner is not None:
         follow_up.origin = Origin.MANUAL  # whoever booked it: the time is its reader's now
     follow_up.scheduled_at = follow_up.due_at = wanted
@@ -72,6 +76,15 @@ def reschedule_follow_up(
             "updated_at",
         ]
     )
+    if actor is not None:
+        record_change(
+            action=Action.RESCHEDULED,
+            of=follow_up,
+            label=follow_up.template.name,
+            actor=actor,
+            before=before,
+            after={"scheduled_at": wanted},
+        )
     log.info("follow_up_rescheduled", follow_up_id=str(follow_up.pk), by_reader=owner is not None)
     return follow_up
 

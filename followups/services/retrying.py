@@ -13,17 +13,20 @@ from followups.models import FollowUpSchedule
 from followups.selectors.refusals import Order, refusals_of
 from followups.selectors.settings import effective_settings
 from followups.services.scheduling import book
+from jyotiflow.accounts.models import User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import Conflict
 from sessions_app.services import lock_session
 
 
 @transaction.atomic
-def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
+def retry_follow_up(*, follow_up_id: UUID, actor: User | None = None) -> FollowUpSchedule:
     """Queue a failed or waiting follow-up for this moment and return the one that will go out.
 
     One whose credits were given back is booked anew, once, and charged at today's price, so that what is
     sent is what is paid. What would only fail again is refused as at booking. One that may have gone out is
-    never repeated, nor one that lies in the archive: ``Conflict``.
+    never repeated, nor one that lies in the archive: ``Conflict``. ``actor`` is written down.
     """
     follow_up = FollowUpSchedule.objects.select_for_update().filter(pk=follow_up_id).first()
     if follow_up is None:
@@ -43,13 +46,15 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
             lock_session(session_id=follow_up.session_id)
         account = lock_account(user=follow_up.user)
         order = Order(follow_up.user, follow_up.template, now(), Origin.RETRY, follow_up.session)
-        return book(
+        again = book(
             order,
             settings,
             account=account,
             custom_variables=follow_up.custom_variables,
             retry_of=follow_up,
         )
+        _record(follow_up, {"booked_anew_as": again.pk, "credits": again.credits_charged}, actor)
+        return again
     refusals = refusals_of(follow_up)
     if refusals:
         raise refusals[0]
@@ -59,7 +64,14 @@ def retry_follow_up(*, follow_up_id: UUID) -> FollowUpSchedule:
     follow_up.expires_at = follow_up.due_at + timedelta(days=settings.auto_cancel_after_days)
     follow_up.failure_code = follow_up.failure_reason = ""
     follow_up.save()
+    _record(follow_up, {"status": follow_up.status}, actor)
     return follow_up
+
+
+def _record(follow_up: FollowUpSchedule, after: dict[str, object], actor: User | None) -> None:
+    if actor is not None:
+        name = follow_up.template.name
+        record_change(action=Action.RETRIED, of=follow_up, label=name, actor=actor, after=after)
 
 
 def _never_went_out(follow_up: FollowUpSchedule) -> bool:

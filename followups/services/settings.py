@@ -6,11 +6,14 @@ from django.db import transaction
 
 from followups.conf import SETTINGS
 from followups.models import FollowUpSetting
+from jyotiflow.accounts.models import User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import InvalidInput
 
 
 @transaction.atomic
-def update_settings(*, changes: Mapping[str, object]) -> None:
+def update_settings(*, changes: Mapping[str, object], actor: User | None = None) -> None:
     """Store the given settings and leave the others alone.
 
     Raises ``InvalidInput`` naming every unknown key and bad value, and then stores nothing.
@@ -26,10 +29,13 @@ def update_settings(*, changes: Mapping[str, object]) -> None:
     if errors:
         raise InvalidInput("Some settings are not valid; nothing was saved.", errors=errors)
     # In one order whatever is changed, and before the stamp of all settings, which each change takes.
-    list(FollowUpSetting.objects.select_for_update().order_by("setting_key"))
+    rows = {
+        row.setting_key: row for row in FollowUpSetting.objects.select_for_update().order_by("setting_key")
+    }
     for key, text in texts.items():
         setting = SETTINGS[key]
-        FollowUpSetting.objects.update_or_create(
+        before = {"value": rows[key].setting_value, "is_active": rows[key].is_active} if key in rows else {}
+        row, _ = FollowUpSetting.objects.update_or_create(
             setting_key=key,
             defaults={"setting_value": text, "setting_type": setting.type, "is_active": True},
             create_defaults={
@@ -38,6 +44,8 @@ def update_settings(*, changes: Mapping[str, object]) -> None:
                 "description": setting.help,
             },
         )
+        after = {"value": text, "is_active": True}
+        record_change(action=Action.CHANGED, of=row, label=key, actor=actor, before=before, after=after)
 
 
 def load_default_settings() -> int:

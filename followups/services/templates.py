@@ -10,7 +10,16 @@ from followups.linting import TEXTS, Findings, lint
 from followups.models import TEXT_FIELDS, FollowUpTemplate, TemplateVersion
 from followups.rendering import STANDARD_VARIABLES, clean
 from jyotiflow.accounts.models import User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import fields_of, record_change
 from jyotiflow.exceptions import InvalidInput
+
+# What a change of is written down; the version and the times follow from it.
+AUDITED = (
+    *("name", "tamil_name", "description", "template_type", "channel", *TEXT_FIELDS),
+    *("credits_cost", "is_active", "archived_at"),
+    *("service_types", "sequence_order", "delay_hours", "local_time"),
+)
 
 
 def check_template(template: FollowUpTemplate, *, declared: Sequence[str] | None) -> Findings:
@@ -33,6 +42,7 @@ def save_template(
     """
     if template is not None:
         template = FollowUpTemplate.objects.select_for_update().get(pk=template.pk)
+    before = fields_of(template, AUDITED) if template else None
     known = template.variables if template else []
     template = template or FollowUpTemplate()
     declared = fields.get("variables")
@@ -48,7 +58,18 @@ def save_template(
     template.full_clean()
     template.save()
     template.version = pin_version(template=template, actor=actor).number
+    _record_save(template, before, actor)
     return template, findings.warnings
+
+
+def _record_save(template: FollowUpTemplate, before: Mapping[str, object] | None, actor: User | None) -> None:
+    after = fields_of(template, AUDITED)
+    action = Action.CHANGED
+    if before is None:
+        action, after = Action.CREATED, {name: value for name, value in after.items() if value}
+    elif before["archived_at"] and not template.archived_at:
+        action = Action.RESTORED
+    record_change(action=action, of=template, label=template.name, actor=actor, before=before, after=after)
 
 
 def pin_version(*, template: FollowUpTemplate, actor: User | None = None) -> TemplateVersion:
@@ -92,16 +113,24 @@ def restore_version(*, version: TemplateVersion, actor: User) -> tuple[FollowUpT
 
 
 @transaction.atomic
-def remove_template(*, template: FollowUpTemplate) -> bool:
+def remove_template(*, template: FollowUpTemplate, actor: User | None = None) -> bool:
     """Delete a template nobody used and return ``True``; archive one that is in use and return ``False``.
 
     Follow-ups already bought still go out.
     """
     template = FollowUpTemplate.objects.select_for_update().get(pk=template.pk)
+    before = fields_of(template, AUDITED)
     if template.follow_ups.exists() or template.analytics.exists():
         template.is_active = False
         template.archived_at = Now()
         template.save(update_fields=["is_active", "archived_at", "updated_at"])
+        template.refresh_from_db(fields=["archived_at"])
+        after = fields_of(template, AUDITED)
+        record_change(
+            action=Action.ARCHIVED, of=template, label=template.name, actor=actor, before=before, after=after
+        )
         return False
+    kept = {name: value for name, value in before.items() if value}
+    record_change(action=Action.DELETED, of=template, label=template.name, actor=actor, before=kept)
     template.delete()
     return True

@@ -14,6 +14,8 @@ from followups.exceptions import FollowUpNotFound
 from followups.models import Erasure, FollowUpSchedule
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import Conflict
 from jyotiflow.failpoints import failpoint
 
@@ -21,11 +23,13 @@ log = structlog.get_logger(__name__)
 
 
 @transaction.atomic
-def cancel_follow_up(*, follow_up_id: UUID, owner: User | None = None) -> FollowUpSchedule:
+def cancel_follow_up(
+    *, follow_up_id: UUID, owner: User | None = None, actor: User | None = None
+) -> FollowUpSchedule:
     """Withdraw a pending follow-up and refund it as the settings say.
 
-    ``owner`` limits it to that user's own. Raises ``FollowUpNotFound``, and ``Conflict`` once it's no longer
-    pending.
+    ``owner`` limits it to that user's own; ``actor`` is the member of staff who does it for somebody else,
+    and is written down. Raises ``FollowUpNotFound``, and ``Conflict`` once it's no longer pending.
     """
     mine = FollowUpSchedule.objects.filter(pk=follow_up_id, **({"user": owner} if owner else {}))
     follow_up = mine.select_for_update().first()
@@ -34,6 +38,15 @@ def cancel_follow_up(*, follow_up_id: UUID, owner: User | None = None) -> Follow
     if follow_up.status != State.PENDING:
         raise Conflict("Only a follow-up that is still scheduled can be cancelled.", code="not_pending")
     _cancel(follow_up, refunds=effective_settings().refund_on_cancel, code="cancelled")
+    if actor is not None:
+        record_change(
+            action=Action.CANCELLED,
+            of=follow_up,
+            label=follow_up.template.name,
+            actor=actor,
+            before={"status": State.PENDING, "credits_refunded": 0},
+            after={"status": follow_up.status, "credits_refunded": follow_up.credits_refunded},
+        )
     return follow_up
 
 

@@ -12,13 +12,17 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from jyotiflow.accounts.forms import NewUserForm, UserForm
 from jyotiflow.accounts.models import MachineKey, User
 from jyotiflow.accounts.services import create_machine_key
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import fields_of
+from jyotiflow.auditing.tables import AuditedAdmin
 from jyotiflow.large_tables import LargeTableAdmin
 
 
 @admin.register(User)
-class UserAdmin(LargeTableAdmin, DjangoUserAdmin):
+class UserAdmin(AuditedAdmin, LargeTableAdmin, DjangoUserAdmin):
     """Only a superuser grants access, or edits somebody who has it: else staff could raise themselves."""
 
+    audited = ("is_active", "is_staff", "is_superuser")
     form = UserForm
     add_form = NewUserForm
     fieldsets = (
@@ -50,6 +54,9 @@ class UserAdmin(LargeTableAdmin, DjangoUserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
 
+    def audit_label(self, row: User) -> str:
+        return f"user {row.pk}"
+
     # The admin log keeps what it is told for good, so it's told the id and not the address.
 
     def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
@@ -76,9 +83,10 @@ def _may_touch(request: HttpRequest, person: User | None) -> bool:
 
 
 @admin.register(MachineKey)
-class MachineKeyAdmin(admin.ModelAdmin):
+class MachineKeyAdmin(AuditedAdmin):
     """A key's secret is shown once, right after the key is created."""
 
+    audited = ("name", "scope", "is_active")
     list_display = ("name", "scope", "is_active", "last_used_at", "created_at")
     list_filter = ("scope", "is_active")
     search_fields = ("name",)
@@ -97,6 +105,7 @@ class MachineKeyAdmin(admin.ModelAdmin):
             return
         key, secret = create_machine_key(name=obj.name, scope=obj.scope)
         obj.pk = key.pk
+        self.record(request, Action.CREATED, key, None, fields_of(key, self.audited))
         messages.warning(request, _("Keep this secret, it can't be shown again: %s") % secret)
 
 

@@ -34,6 +34,7 @@ STAFF_GROUPS: Mapping[str, Sequence[str]] = {
     ],
     "Operators": [
         "accounts.view_user",
+        "auditing.view_auditentry",
         "django_celery_beat.change_periodictask",
         "django_celery_beat.view_periodictask",
         "followups.add_directmessage",
@@ -68,6 +69,7 @@ STAFF_GROUPS: Mapping[str, Sequence[str]] = {
     ],
     "Finance": [
         "accounts.view_user",
+        "auditing.view_auditentry",
         "credits.add_creditentry",
         "credits.view_creditaccount",
         "credits.view_creditentry",
@@ -78,9 +80,12 @@ STAFF_GROUPS: Mapping[str, Sequence[str]] = {
         "accounts.erase_person",
         "accounts.export_personal_data",
         "accounts.view_user",
+        "auditing.view_auditentry",
         "followups.view_erasure",
     ],
     "Exporters": [
+        "auditing.export_auditentry",
+        "auditing.view_auditentry",
         "credits.export_creditentry",
         "credits.view_creditentry",
         "followups.export_followupschedule",

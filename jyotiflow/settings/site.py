@@ -13,6 +13,7 @@ SECURE_COOKIES = PUBLIC_BASE_URL.lower().startswith("https://")
 
 INSTALLED_APPS = [
     "jyotiflow.accounts",
+    "jyotiflow.auditing",
     "credits",
     "sessions_app",
     "followups",

@@ -53,7 +53,7 @@ def copy(table: str, **changes: object) -> str:
     )
 
 
-OUR_APPS = ("accounts", "credits", "sessions_app", "followups")
+OUR_APPS = ("accounts", "auditing", "credits", "sessions_app", "followups")
 FOLLOW_UP, ATTEMPT = "follow_up_schedules", "follow_up_attempts"
 DIRECT = "follow_up_direct_messages"
 ENTRY, CONSENT = "credit_entries", "follow_up_consent_events"
@@ -89,6 +89,7 @@ BREAKS: dict[str, list[str]] = {
         f" JOIN {ENTRY} t ON t.id = e.id"
     ],
     "credit_entry_append_only": [put(ENTRY, amount=7), put(ENTRY, reason="'x'"), f"DELETE FROM {ENTRY}"],
+    "audit_append_only": [put("audit_entries", label="'x'"), "DELETE FROM audit_entries"],
     "session_status_known": [put("sessions", status="'paused'", completed_at="NULL")],
     "session_completed_at_iff_completed": [
         put("sessions", completed_at="NULL"),
@@ -187,6 +188,7 @@ BREAKS: dict[str, list[str]] = {
 
 SAYS = {  # what a trigger says instead of its name
     "credit_entry_append_only": "Cannot update or delete rows from credit_entries",
+    "audit_append_only": "Cannot update or delete rows from audit_entries",
     "template_version_immutable": "Cannot update of .* rows from follow_up_template_versions",
     "consent_append_only": "Cannot .* rows from follow_up_consent_events",
     "consent_keeps_its_user": "Cannot update .*user_id.* rows from follow_up_consent_events",

@@ -242,6 +242,7 @@ TABLES: Final[Mapping[str, Doors]] = {
     "accounts.user": Doors(
         view=(O, F, P), actions={"export_selected": (P,), "erase_selected": (P,), "delete_selected": ()}
     ),
+    "auditing.auditentry": read_only(O, F, P, X, export_selected=(X,)),
     "auth.group": Doors(actions=DELETE),
     "credits.creditaccount": read_only(F),
     "credits.creditentry": read_only(F, X, export_selected=(X,)),

@@ -1,0 +1,9 @@
+"""App configuration."""
+
+from django.apps import AppConfig
+
+
+class AuditingConfig(AppConfig):
+    name = "jyotiflow.auditing"
+    label = "auditing"
+    verbose_name = "Audit"
