@@ -7,11 +7,12 @@ from typing import Any, Final, TypeAlias
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.functional import Promise
 
-View: TypeAlias = Callable[[HttpRequest], HttpResponse]
+View: TypeAlias = Callable[[HttpRequest], HttpResponseBase]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Page:
     def url(self) -> str:
         return reverse(f"admin:{self.name}")
 
-    def guarded(self, request: HttpRequest) -> HttpResponse:
+    def guarded(self, request: HttpRequest) -> HttpResponseBase:
         """The view, for whoever holds the permission; other staff get a 403."""
         if not request.user.has_perm(self.permission):
             raise PermissionDenied

@@ -1,6 +1,7 @@
 """The channels: paused or not, their provider answering or not; pausing and resuming."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -9,14 +10,17 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
 from followups.admin.columns import NOTHING, moment_column
 from followups.admin.history import HistoryAdmin
 from followups.choices import BreakerState
+from followups.conf import channel_choices
 from followups.models import ChannelSwitch
 from followups.selectors.channels import Breaker, breakers
+from followups.selectors.queue import Queue, queues
 from followups.services.switching import switch_channel
 from jyotiflow.accounts.models import User
 
@@ -58,13 +62,9 @@ class ChannelSwitchAdmin(HistoryAdmin):
         self._switch(request, queryset, is_paused=False)
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[ChannelSwitch], *, is_paused: bool) -> None:
-        actor = request.user if isinstance(request.user, User) else None
         reason = request.POST.get("reason", "").strip()
         for row in queryset.exclude(is_paused=is_paused):
-            switch = switch_channel(channel=row.channel, is_paused=is_paused, actor=actor, reason=reason)
-            self.log_change(request, switch, [{"changed": {"fields": ["is_paused"]}}])
-            done = _("%(channel)s is paused.") if is_paused else _("%(channel)s goes on.")
-            self.message_user(request, done % {"channel": switch.get_channel_display()}, messages.SUCCESS)
+            switch_by_hand(request, row.channel, is_paused=is_paused, reason=reason)
 
     @admin.display(description=_("sending"), boolean=True, ordering="-is_paused")
     def sends(self, row: ChannelSwitch) -> bool:
@@ -73,6 +73,47 @@ class ChannelSwitchAdmin(HistoryAdmin):
     @admin.display(description=_("provider"))
     def provider_is(self, row: ChannelSwitch) -> str:
         return _in_words(_breakers().get(row.channel))
+
+
+def switch_by_hand(request: HttpRequest, channel: str, *, is_paused: bool, reason: str) -> None:
+    """Pause a channel or let it go on for whoever asks, and tell them. Raises ``NotFound``."""
+    actor = request.user if isinstance(request.user, User) else None
+    switch = switch_channel(channel=channel, is_paused=is_paused, actor=actor, reason=reason)
+    admin.site.get_model_admin(ChannelSwitch).log_change(
+        request, switch, [{"changed": {"fields": ["is_paused"]}}]
+    )
+    done = _("%(channel)s is paused.") if is_paused else _("%(channel)s goes on.")
+    messages.success(request, done % {"channel": switch.get_channel_display()})
+
+
+@dataclass(frozen=True)
+class ChannelState:
+    """How a channel stands, in words."""
+
+    name: str
+    label: str | Promise
+    queue: Queue
+    switch: ChannelSwitch
+    provider: str
+    answers: bool
+
+
+def channel_states() -> list[ChannelState]:
+    """Every configured channel: its switch, its provider, its queue. Two queries and a question to Valkey."""
+    switches = {row.channel: row for row in ChannelSwitch.objects.select_related("changed_by")}
+    alive = _breakers()
+    waiting = queues()
+    return [
+        ChannelState(
+            name=name,
+            label=label,
+            queue=waiting[name],
+            switch=switches.get(name) or ChannelSwitch(channel=name),
+            provider=_in_words(alive.get(name)),
+            answers=name in alive and alive[name].state == BreakerState.CLOSED,
+        )
+        for name, label in channel_choices()
+    ]
 
 
 def _provider_column() -> Callable[[ChannelSwitch], str]:

@@ -48,9 +48,18 @@ class Period:
         """The messages sent in the period."""
         condition = Q(sent_at__isnull=False)
         if self.start:
-            condition &= Q(sent_at__gte=_midnight(self.start))
+            condition &= Q(sent_at__gte=midnight(self.start))
         if self.end:
-            condition &= Q(sent_at__lt=_midnight(self.end) + timedelta(days=1))
+            condition &= Q(sent_at__lt=midnight(self.end) + timedelta(days=1))
+        return FollowUpSchedule.objects.filter(condition & self._what())
+
+    def of_failures(self) -> QuerySet[FollowUpSchedule]:
+        """The messages that failed in the period, whether or not they had been sent."""
+        condition = Q(failed_at__isnull=False, status=State.FAILED)
+        if self.start:
+            condition &= Q(failed_at__gte=midnight(self.start))
+        if self.end:
+            condition &= Q(failed_at__lt=midnight(self.end) + timedelta(days=1))
         return FollowUpSchedule.objects.filter(condition & self._what())
 
     def _what(self) -> Q:
@@ -60,7 +69,7 @@ class Period:
         return condition & matching_template(self.template) if self.template else condition
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
     """When a day of the reports begins."""
     return datetime.combine(day, time.min, ZoneInfo(settings.FOLLOWUP_REPORT_TIME_ZONE))
 
@@ -97,7 +106,7 @@ def analytics_report(period: Period) -> Figures:
         "top_templates": _top_templates(figures),
         "channel_performance": _by_channel(figures),
         "daily": _by_day(figures),
-        "engagement": _engagement(period),
+        "engagement": engagement(period),
     }
 
 
@@ -140,7 +149,7 @@ def _by_day(figures: QuerySet[FollowUpAnalytics]) -> list[Figures]:
     return [{**row, "revenue": float(row["revenue"])} for row in _summed(figures, "date")]
 
 
-def _engagement(period: Period) -> Figures:
+def engagement(period: Period) -> Figures:
     """People, not messages: who was written to, who reads."""
     sent = period.of_follow_ups()
     people = sent.aggregate(

@@ -312,6 +312,8 @@ ADMIN_ROUTES: Final[Mapping[str, Call]] = {
         or_else=(405,),
     ),
     "admin/r/<path:content_type_id>/<path:object_id>/": Call(behind_sign_in(404)),
+    "admin/followups/dashboard/": Call(behind_sign_in(IN, to=superusers_and(O, F, V)), or_else=(405,)),
+    "admin/followups/dashboard/switch/": Call(behind_sign_in(IN, to=superusers_and(O)), or_else=(405,)),
     "admin/credits/creditaccount/grant/": Call(behind_sign_in(IN, to=superusers_and(F))),
     "admin/followups/sandboxmessage/<uuid:pk>/html/": Call(behind_sign_in(IN, to=superusers_and(T, O))),
     "admin/accounts/user/<id>/password/": Call(behind_sign_in(IN, to=("superuser",))),
