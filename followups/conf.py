@@ -37,7 +37,7 @@ class Setting:
     key: str
     type: SettingType
     default: SettingValue
-    help: str
+    help: str | Promise
     minimum: int = 0
     maximum: int = 1_000_000
     safe: SettingValue | None = None
@@ -107,35 +107,35 @@ SETTINGS: Mapping[str, Setting] = {
             "auto_followup_enabled",
             SettingType.BOOLEAN,
             True,
-            "Plan follow-ups by itself when a session completes.",
+            _("Plan follow-ups by itself when a session completes."),
             safe=False,
         ),
         Setting(
             "default_credits_cost",
             SettingType.INTEGER,
             5,
-            "Price in credits of a template that names none.",
+            _("Price in credits of a template that names none."),
             maximum=10_000,
         ),
         Setting(
             "max_followups_per_session",
             SettingType.INTEGER,
             3,
-            "How many follow-ups one session may have; failed and cancelled ones don't count.",
+            _("How many follow-ups one session may have; failed and cancelled ones don't count."),
             maximum=100,
         ),
         Setting(
             "min_interval_hours",
             SettingType.INTEGER,
             24,
-            "Least hours between two follow-ups of one user.",
+            _("Least hours between two follow-ups of one user."),
             maximum=24 * 90,
         ),
         Setting(
             "max_interval_days",
             SettingType.INTEGER,
             30,
-            "How many days ahead a follow-up may be scheduled.",
+            _("How many days ahead a follow-up may be scheduled."),
             minimum=1,
             maximum=366,
         ),
@@ -143,32 +143,32 @@ SETTINGS: Mapping[str, Setting] = {
             "enable_credit_charging",
             SettingType.BOOLEAN,
             True,
-            "Charge credits for follow-ups; off, every follow-up is free.",
+            _("Charge credits for follow-ups; off, every follow-up is free."),
             safe=False,
         ),
-        Setting("enable_analytics", SettingType.BOOLEAN, True, "Keep the daily figures up to date."),
+        Setting("enable_analytics", SettingType.BOOLEAN, True, _("Keep the daily figures up to date.")),
         Setting(
             "auto_cancel_after_days",
             SettingType.INTEGER,
             3,
-            "Cancel and refund a follow-up that could not be sent this many days after its time.",
+            _("Cancel and refund a follow-up that could not be sent this many days after its time."),
             minimum=1,
             maximum=90,
         ),
         Setting(
-            "refund_on_cancel", SettingType.BOOLEAN, True, "Give credits back for a cancelled follow-up."
+            "refund_on_cancel", SettingType.BOOLEAN, True, _("Give credits back for a cancelled follow-up.")
         ),
         Setting(
             "refund_on_failure",
             SettingType.BOOLEAN,
             True,
-            "Give credits back for a follow-up that did not arrive.",
+            _("Give credits back for a follow-up that did not arrive."),
         ),
         Setting(
             "revenue_per_credit",
             SettingType.DECIMAL,
             Decimal("1.00"),
-            "What one credit earns, in the currency of the reports.",
+            _("What one credit earns, in the currency of the reports."),
             maximum=100_000,
         ),
         *(
@@ -176,27 +176,27 @@ SETTINGS: Mapping[str, Setting] = {
                 f"provider_cost_{channel}",
                 SettingType.DECIMAL,
                 Decimal(0),
-                f"What the provider takes for {what}, in the currency of the reports; 0: not known.",
+                help,
                 maximum=100_000,
             )
-            for channel, what in (
-                ("email", "an email"),
-                ("sms", "one segment of an SMS"),
-                ("whatsapp", "a WhatsApp message"),
-                ("push", "a push message"),
+            for channel, help in (
+                ("email", _("What the provider takes for an email; 0: not known.")),
+                ("sms", _("What the provider takes for one segment of an SMS; 0: not known.")),
+                ("whatsapp", _("What the provider takes for a WhatsApp message; 0: not known.")),
+                ("push", _("What the provider takes for a push message; 0: not known.")),
             )
         ),
         Setting(
             "quiet_hours_start",
             SettingType.TIME,
             time(21, 0),
-            "In the user's own time zone: from here on nothing goes out that the user did not time.",
+            _("In the user's own time zone: from here on nothing goes out that the user did not time."),
         ),
         Setting(
             "quiet_hours_end",
             SettingType.TIME,
             time(8, 0),
-            "In the user's own time zone: until here nothing goes out that the user did not time.",
+            _("In the user's own time zone: until here nothing goes out that the user did not time."),
         ),
     )
 }

@@ -15,6 +15,7 @@ from followups.admin import (
     plans,
     recipients,
     schedules,
+    setting_panel,
     settings,
     templates,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "plans",
     "recipients",
     "schedules",
+    "setting_panel",
     "settings",
     "templates",
 ]

@@ -105,7 +105,7 @@ class FollowUpSettingAdmin(admin.ModelAdmin):
     @admin.display(description=_("what it does"))
     def what_it_does(self, row: FollowUpSetting) -> str:
         setting = SETTINGS.get(row.setting_key)
-        return setting.help if setting else str(_("No code reads this key."))
+        return str(setting.help) if setting else str(_("No code reads this key."))
 
     @admin.display(description=_("value"))
     def value(self, row: FollowUpSetting) -> str:

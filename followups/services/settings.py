@@ -6,17 +6,21 @@ from django.db import transaction
 
 from followups.conf import SETTINGS
 from followups.models import FollowUpSetting
+from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
 from jyotiflow.auditing.models import Action
 from jyotiflow.auditing.services import record_change
-from jyotiflow.exceptions import InvalidInput
+from jyotiflow.exceptions import Conflict, InvalidInput
 
 
 @transaction.atomic
-def update_settings(*, changes: Mapping[str, object], actor: User | None = None) -> None:
+def update_settings(
+    *, changes: Mapping[str, object], actor: User | None = None, seen: Mapping[str, object] | None = None
+) -> None:
     """Store the given settings and leave the others alone.
 
-    Raises ``InvalidInput`` naming every unknown key and bad value, and then stores nothing.
+    ``seen`` are values somebody had before them when they decided. Raises ``Conflict`` naming each that has
+    another value by now, ``InvalidInput`` naming every unknown key and bad value; nothing is stored then.
     """
     texts, errors = {}, {}
     for key, value in changes.items():
@@ -32,6 +36,7 @@ def update_settings(*, changes: Mapping[str, object], actor: User | None = None)
     rows = {
         row.setting_key: row for row in FollowUpSetting.objects.select_for_update().order_by("setting_key")
     }
+    _refuse_if_changed(seen or {})
     for key, text in texts.items():
         setting = SETTINGS[key]
         before = {"value": rows[key].setting_value, "is_active": rows[key].is_active} if key in rows else {}
@@ -41,11 +46,24 @@ def update_settings(*, changes: Mapping[str, object], actor: User | None = None)
             create_defaults={
                 "setting_value": text,
                 "setting_type": setting.type,
-                "description": setting.help,
+                "description": str(setting.help),
             },
         )
         after = {"value": text, "is_active": True}
         record_change(action=Action.CHANGED, of=row, label=key, actor=actor, before=before, after=after)
+
+
+def _refuse_if_changed(seen: Mapping[str, object]) -> None:
+    current = effective_settings()
+    errors = {
+        key: [f"Somebody has changed this to {SETTINGS[key].format(getattr(current, key))} meanwhile."]
+        for key, value in seen.items()
+        if getattr(current, key) != value
+    }
+    if errors:
+        raise Conflict(
+            "Somebody has changed settings meanwhile; nothing was saved.", code="changed", errors=errors
+        )
 
 
 def load_default_settings() -> int:
@@ -57,7 +75,7 @@ def load_default_settings() -> int:
                 setting_key=setting.key,
                 setting_value=setting.format(setting.default),
                 setting_type=setting.type,
-                description=setting.help,
+                description=str(setting.help),
             )
             for setting in SETTINGS.values()
         ],
