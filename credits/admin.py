@@ -14,6 +14,7 @@ from credits.forms import GrantForm
 from credits.models import CreditAccount, CreditEntry
 from credits.selectors import balance_of
 from credits.services import grant
+from credits.statement import statement_context
 from jyotiflow.accounts.models import User
 from jyotiflow.accounts.searching import PeopleSearchAdmin
 from jyotiflow.accounts.selectors import user_by_email
@@ -41,6 +42,7 @@ class CreditAccountAdmin(ReadOnlyAdmin):
     search_fields = ("user__email", "user__name")
     ordering = ("-pk",)
     fields = ("user", "balance", "created_at")
+    change_form_template = "admin/credits/creditaccount/change_form.html"
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.grant_page)
@@ -59,6 +61,9 @@ class CreditAccountAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         context = {**(extra_context or {}), "may_grant": _may_grant(request)}
+        account = self.get_object(request, object_id)
+        if isinstance(account, CreditAccount) and self.has_view_permission(request, account):
+            context["statement"] = statement_context(request, account)
         return super().change_view(request, object_id, form_url, context)
 
     def grant_page(self, request: HttpRequest) -> HttpResponse:

@@ -79,8 +79,11 @@ def charge(
     return _move(user=user, kind=CreditEntry.Kind.CHARGE, amount=-amount, reason=reason, key=key)
 
 
-def refund(*, charge_key: str, key: str, reason: str = "") -> CreditEntry:
-    """Give back one charge, whole and once. Raises ``NotFound`` when nothing was charged under that key."""
+def refund(*, charge_key: str, key: str, reason: str = "", actor: User | None = None) -> CreditEntry:
+    """Give back one charge, whole and once; ``actor`` is who does it by hand, and has to say why.
+
+    Raises ``NotFound`` when nothing was charged under that key.
+    """
     charged = CreditEntry.objects.select_related("account__user").filter(idempotency_key=charge_key).first()
     if charged is None or charged.kind != CreditEntry.Kind.CHARGE:
         raise NotFound("There is no such charge.")
@@ -90,6 +93,7 @@ def refund(*, charge_key: str, key: str, reason: str = "") -> CreditEntry:
         amount=-charged.amount,
         reason=reason,
         key=key,
+        actor=actor,
         refunded_entry=charged,
     )
 
@@ -106,9 +110,10 @@ def _move(
     refunded_entry: CreditEntry | None = None,
 ) -> CreditEntry:
     reason = reason.strip()
-    if kind in BY_HAND and not reason:
+    is_by_hand = kind in BY_HAND or actor is not None
+    if is_by_hand and not reason:
         raise InvalidInput.field("reason", "Say why.")
-    if kind in BY_HAND and is_named_in(user, reason):
+    if is_by_hand and is_named_in(user, reason):
         raise InvalidInput.field("reason", "Don't name the person: the ledger is kept for good.")
     return _record(
         lock_account(user=user),

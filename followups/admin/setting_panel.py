@@ -32,7 +32,7 @@ def field_of(setting: Setting) -> forms.Field:
         "help_text": setting.help,
         "show_hidden_initial": True,
     }
-    bounds = {"min_value": setting.minimum, "max_value": setting.maximum}
+    bounds: dict[str, Any] = {"min_value": setting.minimum, "max_value": setting.maximum}
     match setting.type:
         case SettingType.BOOLEAN:
             return forms.BooleanField(required=False, **how)
@@ -151,7 +151,7 @@ def _tell(form: SettingsForm, refused: DomainError, advice: str | Promise) -> No
 def _show_current(form: SettingsForm) -> None:
     """The page has seen the others' changes now: saving again overwrites, or keeps, them knowingly."""
     untouched = set(SETTINGS) - set(form.changed_data)
-    data = form.data.copy()
+    data: Any = form.data.copy()  # type: ignore[attr-defined]  # it came as a QueryDict
     for bound in form:
         current = form.initial[bound.name]
         is_switch = isinstance(bound.field, forms.BooleanField)
