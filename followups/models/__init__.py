@@ -1,6 +1,7 @@
 """The rows."""
 
 from followups.models.analytics import FollowUpAnalytics
+from followups.models.audiences import Audience
 from followups.models.channels import ChannelSwitch
 from followups.models.consent import ConsentEvent, InboundMessage
 from followups.models.deliveries import Attempt, ProviderEvent
@@ -17,6 +18,7 @@ from followups.models.templates import TEXT_FIELDS, FollowUpTemplate, TemplateTe
 __all__ = [
     "TEXT_FIELDS",
     "Attempt",
+    "Audience",
     "ChannelSwitch",
     "ConsentEvent",
     "Device",

@@ -7,14 +7,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet, Sum
-from django.utils.timezone import now
+from django.db.models import Q, QuerySet, Sum
+from django.utils.timezone import localdate
 
-from followups.choices import SENT_STATES, State
+from followups.choices import State
 from followups.models import FollowUpAnalytics, FollowUpSchedule
+from followups.selectors.audiences import People, people_of
 from followups.selectors.follow_ups import matching_template
 
 TOP_TEMPLATES = 10
+RECENT_DAYS = 30
 Figures = Mapping[str, object]
 
 _SUMS = {
@@ -44,15 +46,6 @@ class Period:
             condition &= Q(date__lte=self.end)
         return FollowUpAnalytics.objects.filter(condition & self._what())
 
-    def of_follow_ups(self) -> QuerySet[FollowUpSchedule]:
-        """The messages sent in the period."""
-        condition = Q(sent_at__isnull=False)
-        if self.start:
-            condition &= Q(sent_at__gte=midnight(self.start))
-        if self.end:
-            condition &= Q(sent_at__lt=midnight(self.end) + timedelta(days=1))
-        return FollowUpSchedule.objects.filter(condition & self._what())
-
     def of_failures(self) -> QuerySet[FollowUpSchedule]:
         """The messages that failed in the period, whether or not they had been sent."""
         condition = Q(failed_at__isnull=False, status=State.FAILED)
@@ -61,6 +54,10 @@ class Period:
         if self.end:
             condition &= Q(failed_at__lt=midnight(self.end) + timedelta(days=1))
         return FollowUpSchedule.objects.filter(condition & self._what())
+
+    def people(self) -> People:
+        """Who was written to in the period, and who of them read it."""
+        return people_of(first=self.start, last=self.end, what=self._what())
 
     def _what(self) -> Q:
         condition = Q(channel=self.channel) if self.channel else Q()
@@ -151,15 +148,12 @@ def _by_day(figures: QuerySet[FollowUpAnalytics]) -> list[Figures]:
 
 def engagement(period: Period) -> Figures:
     """People, not messages: who was written to, who reads."""
-    sent = period.of_follow_ups()
-    people = sent.aggregate(
-        recipients=Count("user", distinct=True),
-        active_users=Count("user", distinct=True, filter=Q(status=State.READ)),
-    )
-    recent = FollowUpSchedule.objects.filter(sent_at__gte=now() - timedelta(days=30), status__in=SENT_STATES)
+    people = period.people()
+    today = localdate(timezone=ZoneInfo(settings.FOLLOWUP_REPORT_TIME_ZONE))
+    recent = Period(start=today - timedelta(days=RECENT_DAYS - 1), end=today).people()
     return {
-        "active_users": people["active_users"],
-        "recipients": people["recipients"],
-        "active_rate": percentage(people["active_users"], people["recipients"]),
-        "recipients_last_30_days": recent.aggregate(people=Count("user", distinct=True))["people"],
+        "active_users": people.readers,
+        "recipients": people.recipients,
+        "active_rate": percentage(people.readers, people.recipients),
+        "recipients_last_30_days": recent.recipients,
     }

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from followups.models import FollowUpAnalytics, FollowUpSetting
 from followups.selectors.settings import effective_settings
+from followups.services.audiences import close_months, recompute_audiences
 
 OVERLAP = timedelta(minutes=15)  # rows stamped by a slow clock, or by a transaction open at the last roll-up
 _ONE_AT_A_TIME = 7_240_119  # advisory lock: two roll-ups of one day would only repeat the work
@@ -90,7 +91,7 @@ def roll_up_changed_days() -> list[date]:
         days = {row[0] for row in cursor.fetchall()}
     price = FollowUpSetting.objects.filter(setting_key="revenue_per_credit")
     if latest and price.filter(updated_at__gt=latest).exists():
-        days.add(timezone.localdate(timezone=ZoneInfo(settings.FOLLOWUP_REPORT_TIME_ZONE)))
+        days.add(_today())
     recompute(days=sorted(days))
     return sorted(days)
 
@@ -109,3 +110,9 @@ def recompute(*, days: Iterable[date]) -> None:
             cursor.execute(_RECOMPUTE, {"day": day, "zone": zone, "rate": rate})
             # What no longer has a fact behind it.
             FollowUpAnalytics.objects.filter(date=day, updated_at__lt=TransactionNow()).delete()
+            recompute_audiences(day=day)
+    close_months(today=_today())
+
+
+def _today() -> date:
+    return timezone.localdate(timezone=ZoneInfo(settings.FOLLOWUP_REPORT_TIME_ZONE))

@@ -12,6 +12,7 @@ from django.utils.timezone import now
 from credits.services import grant
 from followups.models import (
     Attempt,
+    Audience,
     ChannelSwitch,
     ConsentEvent,
     Device,
@@ -115,6 +116,7 @@ BREAKS: dict[str, list[str]] = {
     "direct_message_forgets_its_address": [put(DIRECT, state="'sent'", finished_at="now()")],
     "analytics_one_row_per_day_template_channel_language": [copy("follow_up_analytics")],
     "analytics_no_rate_above_one": [put("follow_up_analytics", total_delivered="total_sent + 1")],
+    "audience_one_row_per_span_template_channel_language": [copy("follow_up_audiences")],
     "follow_up_automatic_once_per_session_template": [
         f"UPDATE {FOLLOW_UP} SET origin = 'automatic'; " + copy(FOLLOW_UP)
     ],
@@ -237,6 +239,7 @@ def _rows(make_template: Any) -> None:
     )
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="")
     FollowUpAnalytics.objects.create(date=now().date(), template=template, channel="in_app")
+    Audience.objects.create(last_on=now().date(), template=template, recipients=b"", readers=b"")
     Erasure.objects.create(user=user)
     ConsentEvent.objects.create(kind="opt_out", channel="email", door="link", user=user)
     InboundMessage.objects.create(message_id="m", channel="sms", address_hash="", kind="stop")

@@ -16,6 +16,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from followups.models import (
     Attempt,
+    Audience,
     ConsentEvent,
     Device,
     Erasure,
@@ -69,7 +70,8 @@ def first(model: type[Model]) -> Any:
 
 
 def test_every_table_of_the_follow_ups_is_registered() -> None:
-    tables = set(apps.get_app_config("followups").get_models()) - {Stamp}  # says that a cache is old, no more
+    nothing_to_see = {Audience, Stamp}  # sets to count people by; one says that a cache is old
+    tables = set(apps.get_app_config("followups").get_models()) - nothing_to_see
     assert sorted(tables, key=lambda model: model._meta.label) == OURS
     for model in OURS:
         options = admin.site._registry[model]

@@ -1,0 +1,75 @@
+"""How many people, not messages: each is counted once, in however many days, templates and languages."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.db.models import Max, Q
+from pyroaring import BitMap64
+
+from followups.models import Audience
+from followups.models.audiences import AudienceSpan
+
+
+@dataclass(frozen=True)
+class People:
+    """How many were written to, and how many of them read it."""
+
+    recipients: int
+    readers: int
+
+
+def people_of(*, first: date | None, last: date | None, what: Q) -> People:
+    """Exact numbers of the days from ``first`` to ``last`` (both included, either open).
+
+    ``what`` is a condition on template, channel and language. Read are the longest spans there are.
+    """
+    rows = Audience.objects.filter(_spans(first, last), what).values_list("recipients", "readers")
+    recipients, readers = zip(*rows, strict=True) if rows else ((), ())
+    return People(len(union(recipients)), len(union(readers)))
+
+
+def union(sets: Iterable[bytes]) -> BitMap64:
+    """Who is in any of these sets."""
+    found = [BitMap64.deserialize(bytes(each)) for each in sets]
+    return BitMap64.union(*found) if found else BitMap64()
+
+
+def closed_until() -> date | None:
+    """The last day of the months that are kept as wholes; nothing when there are none."""
+    found = Audience.objects.filter(span=AudienceSpan.EVER).aggregate(last=Max("last_on"))["last"]
+    return found if isinstance(found, date) else None
+
+
+def month_end(day: date) -> date:
+    """The last day of its month."""
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+
+
+def _spans(first: date | None, last: date | None) -> Q:
+    """Rows whose spans make up the days, none twice."""
+    closed = closed_until()
+    if closed is None or (first is not None and first > closed):
+        return _days(first, last)
+    if first is None and (last is None or last >= closed):
+        return Q(span=AudienceSpan.EVER) | _days(closed + timedelta(days=1), last)
+    # The whole months from `begin` to `end`, and the days on either side.
+    begin = first if first is None or first.day == 1 else month_end(first) + timedelta(days=1)
+    end = closed if last is None else min(closed, last)
+    end = end if end == month_end(end) else end.replace(day=1) - timedelta(days=1)
+    if begin is not None and begin > end:
+        return _days(first, last)
+    months = Q(span=AudienceSpan.MONTH, last_on__lte=end)
+    if begin is not None:
+        months &= Q(last_on__gte=begin)
+    before = _days(first, begin - timedelta(days=1)) if begin is not None and begin != first else Q()
+    return months | before | _days(end + timedelta(days=1), last)
+
+
+def _days(first: date | None, last: date | None) -> Q:
+    condition = Q(span=AudienceSpan.DAY)
+    if first is not None:
+        condition &= Q(last_on__gte=first)
+    if last is not None:
+        condition &= Q(last_on__lte=last)
+    return condition
