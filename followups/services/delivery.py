@@ -21,8 +21,8 @@ from followups.exceptions import Misconfigured, NotProcessed, OutcomeUnknown, Re
 from followups.models import FollowUpSchedule
 from followups.services.accepting import Ended, settle_all
 from followups.services.admission import Refusal, admit, give_back, has_answered, report
-from followups.services.gating import Begun, pass_gate
-from followups.services.grouping import Group
+from followups.services.gating import Begun, Passed, pass_gate
+from followups.services.grouping import ALONE, Alone, Group
 from followups.services.settling import Outcome, let_connection_go
 from jyotiflow.failpoints import failpoint
 from jyotiflow.postgresql.prepared import prepared_cursor
@@ -52,28 +52,34 @@ class Ticket:
     token: UUID
 
 
-@dataclass(frozen=True)
+@dataclass
 class Turn:
-    """When a begun follow-up's turn at its provider comes: after so many seconds, or not for now."""
+    """When a begun follow-up's turn at its provider comes: after so many seconds, or not for now.
+
+    What need not wait has been at the gate with the others; the gate is still before one that is ``ALONE``.
+    """
 
     begun: Begun
     wait: float
     refusal: Refusal | None
+    passed: Passed | None | Alone = ALONE
 
 
 def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     """Send one claimed follow-up. A token that is stale, or was used already, does nothing."""
-    turn = _BEGINNING.ask(Ticket(follow_up_id, token))
+    turn = _STARTING.ask(Ticket(follow_up_id, token))
     if turn is None:
         return
-    failpoint("after_begin")
     if turn.refusal:
         put_off(begun=turn.begun, refusal=turn.refusal)
         return
     if turn.wait:
         time.sleep(turn.wait)
     channel = get_channel(turn.begun.channel_name)
-    passed = _GATE.ask(turn.begun)
+    passed = turn.passed
+    if isinstance(passed, Alone):
+        (passed,) = pass_gate([turn.begun])
+    assert not isinstance(passed, Alone), "one at the gate by itself is answered"
     if passed is None:
         give_back(channel.name)
         return
@@ -89,6 +95,28 @@ def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     failpoint("after_call")
     _SETTLING.ask(Ended(passed.message.attempt_id, channel.name, outcome))
     failpoint("after_settle")
+
+
+def start(tickets: Sequence[Ticket]) -> list[Turn | None]:
+    """Begin claims, and take those that need not wait through the gate together.
+
+    The two commits come one after the other: a try is counted before a message is looked at. A gate that
+    fails for all of them is before each of them again.
+    """
+    turns = take_turns(tickets)
+    failpoint("after_begin")
+    at_once = [turn for turn in turns if turn and not turn.refusal and not turn.wait]
+    if at_once:
+        try:
+            answers = pass_gate([turn.begun for turn in at_once])
+        except Exception as error:
+            if len(tickets) == 1:
+                raise
+            log.warning("gate_failed", size=len(at_once), error=type(error).__name__)
+        else:
+            for turn, answer in zip(at_once, answers, strict=True):
+                turn.passed = answer
+    return turns
 
 
 def take_turns(tickets: Sequence[Ticket]) -> list[Turn | None]:
@@ -157,6 +185,5 @@ def call(channel: Channel, message: Message) -> Outcome:
         return OutcomeUnknown(code=type(error).__name__)
 
 
-_BEGINNING: Final = Group(take_turns)
-_GATE: Final = Group(pass_gate)
+_STARTING: Final = Group(start)
 _SETTLING: Final = Group(settle_all)
