@@ -1,13 +1,29 @@
-"""What of an error is logged: its class and lines, never its text, which may hold an address or a message."""
+"""What a line of the log holds: its request's or task's ids, and of an error its class and lines, never its text."""
 
 import sys
 import traceback
 from typing import Any
 
 import structlog
-from celery.signals import task_failure
+from celery.signals import before_task_publish, task_failure, task_prerun
+from django_structlog.celery.receivers import CeleryReceiver
 
 log = structlog.get_logger(__name__)
+
+_hand_on = CeleryReceiver().receiver_before_task_publish  # a request's ids go with the tasks it publishes
+before_task_publish.connect(_hand_on)
+
+
+@task_prerun.connect
+def name_the_task(task_id: str, task: Any, **_: Any) -> None:
+    """A task's lines have its id and those of the request that published it.
+
+    By hand: django-structlog's own receivers also write lines of start and end, 4 % of a message's sending.
+    """
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(
+        task_id=task_id, **getattr(task.request, "__django_structlog__", {})
+    )
 
 
 def without_values(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,6 @@ LOGGING = {
         },
         "celery.worker.strategy": {"level": "WARNING"},  # a line per received task: +16 % CPU a task
         "celery.app.trace": {"level": "CRITICAL"},  # prints exceptions, values and all; see jyotiflow.logs
-        "django_structlog.celery.receivers": {"level": "CRITICAL"},  # its ids are in every other line
         "django.request": {"level": "CRITICAL"},  # prints paths; every request has a line of its own anyway
         "django_celery_beat": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
@@ -54,5 +53,4 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     cache_logger_on_first_use=True,
 )
-DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
