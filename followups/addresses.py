@@ -1,6 +1,5 @@
 """Addresses: the hash one is remembered by, and what is wrong with a phone number. Pure functions."""
 
-import hashlib
 import hmac
 from typing import Final
 
@@ -27,7 +26,7 @@ _NEVER_MOBILE: Final = frozenset(
 def hash_address(address: str) -> str:
     """The salted form under which an address is remembered without keeping it."""
     normal = address.strip().lower()
-    return hmac.new(settings.FOLLOWUP_ADDRESS_SALT.encode(), normal.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(settings.FOLLOWUP_ADDRESS_SALT.encode(), normal.encode(), "sha256").hex()
 
 
 def phone_fault(number: str) -> Unreachable | None:

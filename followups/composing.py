@@ -15,10 +15,12 @@ from followups.models import FollowUpSchedule, TemplateText
 from followups.rendering import (
     MAX_SUMMARY_LENGTH,
     PRIVATE_VARIABLES,
-    render_subject,
-    render_text,
+    fill_subject,
+    fill_text,
     truncate,
+    variables_in,
     whatsapp_variables,
+    with_fallbacks,
 )
 from jyotiflow.accounts.models import Language, User
 from sessions_app.models import Session
@@ -119,8 +121,9 @@ def render_version(
     is_tamil = language == Language.TAMIL
     subject_text = version.tamil_subject if is_tamil and version.tamil_subject else version.subject
     content = version.tamil_content if is_tamil else version.content
-    subject = render_subject(subject_text, values, language)
-    body = render_text(content, values, language)
+    filled = with_fallbacks(variables_in(subject_text, content), values, language)
+    subject = fill_subject(subject_text, filled)
+    body = fill_text(content, filled)
     if channel in LONGEST_TEXT:
         body = truncate(body, LONGEST_TEXT[channel])
         subject = truncate(subject, LONGEST_SUBJECT.get(channel, len(subject) + 1))
@@ -137,5 +140,5 @@ def render_version(
     if channel != "email":
         return Rendered(subject, body, body)
     link = unsubscribe_url(user_id=user_id, channel=channel, address_hash=hash_address(address))
-    mail = lay_out(Words(content, values, language, subject, body, link))
+    mail = lay_out(Words(content, filled, language, subject, body, link))
     return Rendered(subject, body, mail.text, html=mail.html, unsubscribe_url=link)

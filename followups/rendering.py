@@ -126,16 +126,20 @@ def with_fallbacks(names: Sequence[str], values: Mapping[str, str], language: st
 
 def render_text(text: str, values: Mapping[str, str], language: str) -> str:
     """The plain text: values in place as they are, braces and all; the template's emphasis marks removed."""
-    filled = with_fallbacks(variables_in(text), values, language)
+    return fill_text(text, with_fallbacks(variables_in(text), values, language))
+
+
+def fill_text(text: str, filled: Mapping[str, str]) -> str:
+    """The same, of values that went through `with_fallbacks`: there must be one for every name."""
     plain = "".join(
         filled[part.name] if isinstance(part, Hole) else part.replace("**", "") for part in parse(text)
     )
     return clean(plain).strip()
 
 
-def render_subject(text: str, values: Mapping[str, str], language: str) -> str:
+def fill_subject(text: str, filled: Mapping[str, str]) -> str:
     """The subject: plain text on one line, so no value can add a header."""
-    return one_line(render_text(text, values, language))
+    return one_line(fill_text(text, filled))
 
 
 def render_html(text: str, values: Mapping[str, str], language: str) -> str:

@@ -1,4 +1,7 @@
-"""What a line of the log holds: its request's or task's ids, and of an error its class and lines, never its text."""
+"""What a log line holds: ids of its request and task; of an error its class and lines, never its text.
+
+That may hold an address or a message.
+"""
 
 import sys
 import traceback

@@ -8,12 +8,14 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from django.db import DEFAULT_DB_ALIAS
+
 from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.channels.base import Channel, Intent
 from followups.choices import Origin
 from followups.gate import Facts
-from followups.models import RecipientPreference, Suppression, TemplateVersion
+from followups.models import RecipientPreference, TemplateVersion
 from followups.selectors.recipients import NO_PREFERENCE, Reachability, last_inbound_at, reach
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
@@ -40,6 +42,10 @@ _READ: Final = """
       LEFT JOIN follow_up_channel_switches AS switch ON switch.channel = follow_up.channel
      WHERE follow_up.id = ANY(%s)
 """
+_SUPPRESSED: Final = "SELECT channel, address_hash FROM follow_up_suppressions WHERE address_hash = ANY(%s)"
+# In the models' own order. Made of these alone, as the ORM would, a row takes a third of the time.
+_READER: Final = ("id", "email", "name", "timezone", "phone", "is_active")
+_SESSION: Final = ("id", "service_type", "guidance_summary", "completed_at")
 
 
 class _Row(NamedTuple):
@@ -110,14 +116,15 @@ def version_of(version_id: Any) -> TemplateVersion:
 
 
 def _reader(row: _Row) -> User:
-    return User(
-        pk=row.user_id,
-        email=row.email,
-        name=row.name,
-        phone=row.phone,
-        timezone=row.timezone,
-        is_active=row.is_active,
-    )
+    values = (row.user_id, row.email, row.name, row.timezone, row.phone, row.is_active)
+    return User.from_db(DEFAULT_DB_ALIAS, _READER, values)
+
+
+def _session(row: _Row) -> Session | None:
+    if row.session_id is None:
+        return None
+    values = (row.session_id, row.service_type, row.guidance_summary, row.completed_at)
+    return Session.from_db(DEFAULT_DB_ALIAS, _SESSION, values)
 
 
 def _hashes(row: _Row, reader: User) -> dict[str, str]:
@@ -125,8 +132,9 @@ def _hashes(row: _Row, reader: User) -> dict[str, str]:
 
 
 def _suppressed(places: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    found = Suppression.objects.filter(address_hash__in=[key for _, key in places])
-    return places & set(found.values_list("channel", "address_hash"))
+    with prepared_cursor() as cursor:
+        cursor.execute(_SUPPRESSED, [[key for _, key in places]])
+        return places & set(cursor.fetchall())
 
 
 def _at_gate(
@@ -179,20 +187,10 @@ def _at_gate(
         objection=reached.fault or channel.objection(intent),
         closed=channel.closed_hours(intent),
     )
-    session = (
-        Session(
-            pk=row.session_id,
-            service_type=row.service_type,
-            guidance_summary=row.guidance_summary,
-            completed_at=row.completed_at,
-        )
-        if row.session_id is not None
-        else None
-    )
     return AtGate(
         follow_up_id=row.follow_up_id,
         user=reader,
-        session=session,
+        session=_session(row),
         version=version,
         language=row.language,
         custom_variables=json.loads(row.custom_variables),

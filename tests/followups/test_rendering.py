@@ -15,11 +15,11 @@ from followups.rendering import (
     Hole,
     TemplateSyntaxError,
     clean,
+    fill_subject,
     is_storable,
     one_line,
     parse,
     render_html,
-    render_subject,
     render_text,
     truncate,
     variables_in,
@@ -132,16 +132,14 @@ def test_a_value_is_escaped_in_html(value: str) -> None:
 
 @given(values, values)
 def test_a_subject_is_one_line_whatever_the_values_hold(first: str, second: str) -> None:
-    subject = render_subject("{{a}}\r\nBcc: {{b}}", {"a": first, "b": second}, "en")
+    subject = fill_subject("{{a}}\r\nBcc: {{b}}", {"a": first, "b": second})
     assert len(subject.splitlines()) == 1
     assert not {"\r", "\n", "\x00"} & set(subject)
 
 
 def test_a_header_can_not_be_added() -> None:
     name = "Devi\r\nBcc: all@example.test"
-    assert render_subject("Namaste {{user_name}}", {"user_name": name}, "en") == (
-        "Namaste Devi Bcc: all@example.test"
-    )
+    assert fill_subject("Namaste {{user_name}}", {"user_name": name}) == "Namaste Devi Bcc: all@example.test"
 
 
 @pytest.mark.parametrize("language", ["en", "ta"])

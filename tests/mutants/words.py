@@ -37,8 +37,8 @@ WORDS = (
     Mutation(
         "a subject may have lines",
         "followups/rendering.py",
-        "return one_line(render_text(text, values, language))",
-        "return render_text(text, values, language)",
+        "return one_line(fill_text(text, filled))",
+        "return fill_text(text, filled)",
         (RENDERING,),
     ),
     Mutation(

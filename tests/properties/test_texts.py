@@ -22,7 +22,7 @@ from followups.channels.email import EmailChannel
 from followups.composing import Rendered, render_version
 from followups.layouts import Words, lay_out, lay_out_whole
 from followups.models import SandboxMessage, TemplateVersion
-from followups.rendering import MAX_VALUE_LENGTH, clean, is_storable, one_line, render_text
+from followups.rendering import MAX_VALUE_LENGTH, clean, is_storable, one_line, render_text, with_fallbacks
 from followups.segments import GSM_BASIC, GSM_EXTENDED, count_segments
 from followups.services.delivery import deliver
 from followups.services.dispatch import claim_due
@@ -161,9 +161,10 @@ def test_a_mail_put_together_from_pieces_is_the_one_laid_out_whole(
     name: str, summary: str, between: str, language: str
 ) -> None:
     content = f"Dear {{{{user_name}}}},\n\n{between}{{{{guidance_summary}}}}{between} பா\n{{{{user_name}}}}"
+    values = {"user_name": clean(name), "guidance_summary": clean(summary)}
     words = Words(
         content,
-        {"user_name": clean(name), "guidance_summary": clean(summary)},
+        with_fallbacks(list(values), values, language),
         language,
         f"For {one_line(clean(name))} & you",
         f"Dear {clean(name)},\n\n{clean(summary)}".strip(),
