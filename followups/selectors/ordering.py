@@ -1,8 +1,9 @@
 """What may be ordered, and when it could go: looked up alike for a quote and for a booking."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.conf import settings as django_settings
 from django.db.models import Prefetch
@@ -14,7 +15,7 @@ from followups.rendering import MAX_VALUE_LENGTH, STANDARD_VARIABLES, is_storabl
 from followups.selectors.catalogue import Catalogue
 from followups.selectors.refusals import CLOCK_DIFFERENCE, closed_hours_of, live_times
 from followups.selectors.settings import EffectiveSettings
-from followups.timing import first_free
+from followups.timing import ClosedHours, first_free
 from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import InvalidInput
 
@@ -77,14 +78,36 @@ def pick_time(
     Raises ``LimitReached`` when there is none within the horizon.
     """
     horizon = now() + timedelta(days=settings.max_interval_days)
+    return first_time(
+        template=template,
+        zone=user.zone,
+        earliest=earliest,
+        horizon=horizon,
+        taken=live_times(user, earliest - settings.min_interval, horizon + settings.min_interval),
+        closed=closed_hours_of(user=user, template=template),
+        settings=settings,
+    )
+
+
+def first_time(
+    *,
+    template: FollowUpTemplate,
+    zone: ZoneInfo,
+    earliest: datetime,
+    horizon: datetime,
+    taken: Sequence[datetime],
+    closed: ClosedHours | None,
+    settings: EffectiveSettings,
+) -> datetime:
+    """As ``pick_time``, of what was looked up already: ``taken`` are the times of the user's others."""
     moment = first_free(
         earliest=earliest,
-        zone=user.zone,
+        zone=zone,
         wall=template.local_time,
         quiet=settings.quiet_hours,
-        taken=live_times(user, earliest - settings.min_interval, horizon + settings.min_interval),
+        taken=taken,
         interval=settings.min_interval,
-        closed=closed_hours_of(user=user, template=template),
+        closed=closed,
     )
     if moment is None or moment > horizon:
         raise LimitReached("There is no free time for it within the days ahead.", code="max_interval_days")

@@ -18,7 +18,7 @@ from followups.models import FollowUpTemplate
 from followups.selectors.catalogue import catalogue
 from followups.selectors.follow_ups import session_of
 from followups.selectors.ordering import check_custom_variables, moment_of, template_on_sale
-from followups.selectors.recipients import reachability
+from followups.selectors.recipients import Reachability, reachability
 from followups.selectors.refusals import Order, examine, limits_on
 from followups.selectors.settings import EffectiveSettings, effective_settings
 from jyotiflow.accounts.models import User
@@ -84,7 +84,8 @@ def quote(
     try:
         wanted = moment_of(user=user, template=template, wanted=scheduled_at, settings=settings)
         order = replace(order, scheduled_at=wanted)
-        departure = _departure(order, settings)
+        reach = reachability(user=user, channel=template.channel)
+        departure = departure_of(order, settings, reach)
         refusals += limits_on(order, settings)
     except LimitReached as no_time_is_free:
         refusals.append(no_time_is_free)
@@ -111,10 +112,9 @@ def quote(
     )
 
 
-def _departure(order: Order, settings: EffectiveSettings) -> Departure:
+def departure_of(order: Order, settings: EffectiveSettings, reach: Reachability) -> Departure:
     """Ask the gate, from the booked time on, until it says go; whether the reader is reachable apart."""
     channel = get_channel(order.template.channel)
-    reach = reachability(user=order.user, channel=order.template.channel)
     to = next(iter(reach.addresses or reach.known), "")
     intent = Intent(
         order.template, order.template.template_type, order.user.preferred_language, to, order.scheduled_at

@@ -14,7 +14,7 @@ from followups.channels.base import Intent
 from followups.choices import LIVE_STATES, Origin
 from followups.exceptions import LimitReached, Unreachable
 from followups.models import FollowUpSchedule, FollowUpTemplate, TemplateText
-from followups.selectors.recipients import Reachability, reachability, standing_of
+from followups.selectors.recipients import Reachability, Standing, reachability, standing_of
 from followups.selectors.settings import EffectiveSettings
 from followups.timing import ClosedHours, conflicts
 from jyotiflow.accounts.models import Language, User
@@ -57,12 +57,17 @@ def examine(order: Order, settings: EffectiveSettings) -> Findings:
 
     What is refused here would only fail at the gate at its time, if nothing changed until then.
     """
-    price = price_of(order.template, settings)
     if order.template.channel not in django_settings.FOLLOWUP_CHANNELS:
-        return Findings([_channel_gone()], Language.ENGLISH, price)
+        return Findings([_channel_gone()], Language.ENGLISH, price_of(order.template, settings))
     # Read under the user's lock: a person who is erased at this moment is seen, or sees this booking.
     standing = standing_of(order.user)
     reach = reachability(user=order.user, channel=order.template.channel, preference=standing.preference)
+    return judge(order, settings, standing=standing, reach=reach)
+
+
+def judge(order: Order, settings: EffectiveSettings, *, standing: Standing, reach: Reachability) -> Findings:
+    """As ``examine``, of what was looked up about the user already; the channel is one that is in use."""
+    price = price_of(order.template, settings)
     language, objection = language_for(
         user=order.user,
         channel=order.template.channel,
@@ -101,13 +106,14 @@ def limits_on(order: Order, settings: EffectiveSettings) -> list[DomainError]:
 
 def closed_hours_of(*, user: User, template: FollowUpTemplate) -> ClosedHours | None:
     """Hours in which the law lets this template's messages to this user wait."""
-    channel = get_channel(template.channel)
-    addresses = channel.addresses(user)
-    if not addresses:
-        return None
-    return channel.closed_hours(
-        Intent(template, template.template_type, user.preferred_language, addresses[0], now())
-    )
+    addresses = get_channel(template.channel).addresses(user)
+    return closed_hours_at(addresses[0], user=user, template=template) if addresses else None
+
+
+def closed_hours_at(address: str, *, user: User, template: FollowUpTemplate) -> ClosedHours | None:
+    """The same for one address of theirs."""
+    intent = Intent(template, template.template_type, user.preferred_language, address, now())
+    return get_channel(template.channel).closed_hours(intent)
 
 
 def intent_of(follow_up: FollowUpSchedule, reach: Reachability, moment: datetime) -> Intent:

@@ -7,14 +7,11 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from credits.services import lock_account
-from followups.choices import Origin
-from followups.models import FollowUpSchedule, FollowUpTemplate, SessionPlan
+from followups.models import SessionPlan
 from followups.selectors.catalogue import Catalogue, catalogue
-from followups.selectors.ordering import pick_time, serves, templates_on_sale
-from followups.selectors.refusals import Order
-from followups.selectors.settings import EffectiveSettings, effective_settings
-from followups.services.scheduling import prepare, sell
-from jyotiflow.exceptions import DomainError
+from followups.selectors.plans import situation_of, steps_of
+from followups.selectors.settings import effective_settings
+from followups.services.scheduling import follow_up_of, sell
 from sessions_app.models import Session
 from sessions_app.services import lock_session
 
@@ -65,39 +62,14 @@ def _book_sequence(session: Session, known: Catalogue) -> list[dict[str, object]
     settings = effective_settings(known)
     if not settings.auto_followup_enabled:
         return [{"skipped": "auto_followup_enabled"}]
-    account = lock_account(user=session.user)
-    room = settings.max_followups_per_session - session.follow_up_count
-    automatic = [each for each in templates_on_sale(known) if each.sequence_order is not None]
-    automatic.sort(key=lambda template: template.sequence_order or 0)
+    account = lock_account(user=session.user)  # the user's lock: what is decided now still holds when sold
     decisions: list[dict[str, object]] = []
-    for template in automatic:
-        if not serves(template, session.service_type):
-            continue
-        decision: dict[str, object] = {"template": str(template.pk)}
+    for step in steps_of(situation_of(session, settings), known, settings):
+        decision: dict[str, object] = {"template": str(step.template.pk)}
         decisions.append(decision)
-        if room <= 0:
-            decision["skipped"] = "max_followups_per_session"
-            continue
-        try:
-            step = _prepare_step(session, template, settings)
-        except DomainError as refused:
-            decision["skipped"] = refused.code
-        except (OverflowError, ValueError):  # a template no clock can serve must not end the others' planning
-            decision["skipped"] = "invalid_template"
-        else:
-            decision["follow_up"] = str(sell(step, account=account).pk)
-            room -= 1
+        if step.refusals:
+            decision["skipped"] = step.refusals[0].code
+        elif step.order is not None and step.found is not None:
+            follow_up = follow_up_of(step.order, step.found, settings)
+            decision["follow_up"] = str(sell(follow_up, account=account).pk)
     return decisions
-
-
-def _prepare_step(
-    session: Session, template: FollowUpTemplate, settings: EffectiveSettings
-) -> FollowUpSchedule:
-    completed = session.completed_at or now()
-    moment = pick_time(
-        user=session.user,
-        template=template,
-        earliest=max(completed + timedelta(hours=template.delay_hours), now()),
-        settings=settings,
-    )
-    return prepare(Order(session.user, template, moment, Origin.AUTOMATIC, session), settings)

@@ -23,7 +23,7 @@ from followups.selectors.ordering import (
     template_on_sale,
     templates_on_sale,
 )
-from followups.selectors.refusals import Order, examine, limits_on
+from followups.selectors.refusals import Findings, Order, examine, limits_on
 from followups.selectors.settings import EffectiveSettings, effective_settings
 from followups.services.templates import pin_version
 from jyotiflow.accounts.models import User
@@ -124,6 +124,18 @@ def prepare(
     """
     found = examine(order, settings)
     _refuse(found.refusals)
+    return follow_up_of(order, found, settings, custom_variables=custom_variables, retry_of=retry_of)
+
+
+def follow_up_of(
+    order: Order,
+    found: Findings,
+    settings: EffectiveSettings,
+    *,
+    custom_variables: Mapping[str, str] | None = None,
+    retry_of: FollowUpSchedule | None = None,
+) -> FollowUpSchedule:
+    """The follow-up that an order against which nothing was found becomes, not yet stored."""
     return FollowUpSchedule(
         id=uuid.uuid4(),
         user=order.user,

@@ -46,7 +46,7 @@ def test_a_booking_takes_eight_statements_and_four_more_under_a_key(
     assert len(statements) - before == 12 + SAVEPOINTS
 
 
-def test_a_completed_session_takes_nine_statements_and_five_a_follow_up(
+def test_a_completed_session_takes_twelve_statements_and_two_a_follow_up(
     rich_user: User, make_template: Any, statements: CaptureQueriesContext
 ) -> None:
     _, key = create_machine_key(name="platform", scope="sessions:complete")
@@ -65,4 +65,4 @@ def test_a_completed_session_takes_nine_statements_and_five_a_follow_up(
         make_template(channel="email", sequence_order=order)
         complete()  # what is kept is read
         taken.append(complete())
-    assert taken == [9 + 2 * SAVEPOINTS + 5, 9 + 2 * SAVEPOINTS + 10]
+    assert taken == [12 + 2 * SAVEPOINTS + 2, 12 + 2 * SAVEPOINTS + 4]
