@@ -18,6 +18,7 @@ from followups.admin import (
     schedules,
     setting_panel,
     settings,
+    simulate,
     templates,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "schedules",
     "setting_panel",
     "settings",
+    "simulate",
     "templates",
 ]
 

@@ -1,6 +1,6 @@
 """What every channel is: a configured backend that takes one message and answers in four words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -120,6 +120,10 @@ class Channel:
     def addresses(self, user: User) -> tuple[str, ...]:
         """Where this user can be reached, as it stands now; empty when nowhere."""
         raise NotImplementedError
+
+    def addresses_of(self, users: Sequence[User]) -> Mapping[int, tuple[str, ...]]:
+        """The same of many users, by their ids. A channel whose addresses are rows asks for all at once."""
+        return {user.pk: self.addresses(user) for user in users}
 
     def address_fault(self, address: str) -> Unreachable | None:
         """Why nothing can be sent to an address of ours, whatever it says."""

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import firebase_admin
@@ -57,6 +57,14 @@ class PushChannel(Channel):
     def addresses(self, user: User) -> tuple[str, ...]:
         """The tokens of the user's devices."""
         return device_tokens(user)
+
+    def addresses_of(self, users: Sequence[User]) -> Mapping[int, tuple[str, ...]]:
+        """Those of many users, in one query."""
+        tokens: dict[int, list[str]] = {user.pk: [] for user in users}
+        devices = Device.objects.filter(user__in=tokens).order_by("pk")
+        for user_id, token in devices.values_list("user_id", "token"):
+            tokens[user_id].append(token)
+        return {user_id: tuple(found[-MOST_DEVICES:]) for user_id, found in tokens.items()}
 
     def send(self, message: Message) -> Accepted:
         """Send to every device; one that takes it is enough, and dead tokens are dropped."""

@@ -1,6 +1,6 @@
 """The sandbox: a local outbox in place of a provider that has no credentials yet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from django.conf import settings
@@ -40,6 +40,10 @@ class SandboxChannel(Channel):
     def addresses(self, user: User) -> tuple[str, ...]:
         """Where the real channel would send."""
         return self._real.addresses(user)
+
+    def addresses_of(self, users: Sequence[User]) -> Mapping[int, tuple[str, ...]]:
+        """As the real channel."""
+        return self._real.addresses_of(users)
 
     def address_fault(self, address: str) -> Unreachable | None:
         """As the real channel: the sandbox sells nothing that could not be sent."""

@@ -316,6 +316,8 @@ ADMIN_ROUTES: Final[Mapping[str, Call]] = {
     "admin/followups/dashboard/switch/": Call(behind_sign_in(IN, to=superusers_and(O)), or_else=(405,)),
     "admin/credits/creditaccount/grant/": Call(behind_sign_in(IN, to=superusers_and(F))),
     "admin/followups/refund/": Call(behind_sign_in(404, to=superusers_and(F))),  # no follow-up is named
+    "admin/followups/simulate/": Call(behind_sign_in(IN, to=superusers_and(O))),
+    "admin/followups/simulate/csv/": Call(behind_sign_in(IN, to=("superuser",)), or_else=(405,)),
     "admin/followups/settings/": Call(behind_sign_in(IN, to=superusers_and(O))),
     "admin/followups/sandboxmessage/<uuid:pk>/html/": Call(behind_sign_in(IN, to=superusers_and(T, O))),
     "admin/accounts/user/<id>/password/": Call(behind_sign_in(IN, to=("superuser",))),
