@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from followups.selectors.dashboard import Figures
+from followups.admin.periods import today
+from followups.conf import CHANNEL_LABELS
+from followups.selectors.analytics import Period
+from followups.selectors.dashboard import Figures, by_channel, by_day, by_language, by_template
+from jyotiflow.accounts.models import Language
 
 COLUMNS: Final[dict[str, str | Promise]] = {
     "sent": _("Sent"),
@@ -25,6 +30,13 @@ COLUMNS: Final[dict[str, str | Promise]] = {
 MESSAGES: Final = ("sent", "delivered", "read", "failed")
 RATES: Final = ("delivery_rate", "read_rate")
 CREDITS: Final = ("charged", "refunded")
+
+FILES: Final = {  # what the first column is called, and the rows
+    "daily": ("date", by_day),
+    "channels": ("channel", by_channel),
+    "languages": ("language", by_language),
+    "templates": ("id", by_template),
+}
 
 
 @dataclass(frozen=True)
@@ -79,3 +91,73 @@ def rows_of(
 def _cell(name: str, value: int | float | Decimal) -> Cell:
     decimals = {"revenue": 2}.get(name, 1 if name in RATES else 0)
     return Cell(str(value), number_format(value, decimal_pos=decimals, force_grouping=True))
+
+
+def charts_of(period: Period) -> list[Chart]:
+    """The dashboard's."""
+    days, channels = by_day(period), by_channel(period)
+    everything = (*MESSAGES, *RATES, "revenue")
+    return [
+        Chart(
+            name="messages",
+            title=_("Messages by day"),
+            kind="days",
+            first=_("Day"),
+            columns=(*MESSAGES, *RATES),
+            drawn=MESSAGES,
+            rows=rows_of(days, (*MESSAGES, *RATES), _day),
+            csv="daily",
+        ),
+        Chart(
+            name="channels",
+            title=_("By channel"),
+            kind="bars",
+            first=_("Channel"),
+            columns=everything,
+            drawn=MESSAGES,
+            rows=rows_of(channels, everything, _channel),
+            csv="channels",
+        ),
+        Chart(
+            name="languages",
+            title=_("By language"),
+            kind="bars",
+            first=_("Language"),
+            columns=everything,
+            drawn=MESSAGES,
+            rows=rows_of(by_language(period), everything, _language),
+            csv="languages",
+        ),
+        Chart(
+            name="revenue",
+            title=_("Revenue kept by day"),
+            kind="days",
+            first=_("Day"),
+            columns=("revenue",),
+            drawn=("revenue",),
+            rows=rows_of(days, ("revenue",), _day),
+            csv="daily",
+        ),
+        Chart(
+            name="credits",
+            title=_("Credits charged and refunded by day"),
+            kind="days",
+            first=_("Day"),
+            columns=CREDITS,
+            drawn=CREDITS,
+            rows=rows_of(days, CREDITS, _day),
+            csv="daily",
+        ),
+    ]
+
+
+def _day(day: date) -> str:
+    return date_format(day, "j M" if day.year == today().year else "j M Y")
+
+
+def _channel(name: str) -> str:
+    return str(CHANNEL_LABELS.get(name, name))
+
+
+def _language(code: str) -> str:
+    return str(Language(code).label)

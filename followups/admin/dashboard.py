@@ -1,7 +1,7 @@
 """The first page for staff: what went out, what it earned, what waits, what fails; channels on and off."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -13,27 +13,28 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from followups.admin.channels import channel_states, switch_by_hand
-from followups.admin.charts import COLUMNS, CREDITS, MESSAGES, RATES, Chart, rows_of
+from followups.admin.charts import COLUMNS, FILES, charts_of
 from followups.admin.periods import PeriodForm, today
 from followups.choices import State
 from followups.conf import CHANNEL_LABELS, channel_choices
+from followups.models import FollowUpAnalytics
 from followups.selectors.analytics import Period, engagement, midnight, percentage
-from followups.selectors.dashboard import by_channel, by_day, by_template, failures, ranking, totals
+from followups.selectors.dashboard import by_template, failures, ranking, totals
 from followups.selectors.queue import LEASE_GRACE, STUCK_AFTER, together
 from followups.selectors.settings import effective_settings
 from jyotiflow.admin_site import admin_page
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exporting import csv_lines
 from jyotiflow.health import check_health
 
 REFRESH_SECONDS: Final = 10
 SHOWN_FAILURES: Final = 8
 RANKS: Final = {"delivery": ("delivery_rate", _("By delivery")), "read": ("read_rate", _("By reading"))}
-CSV_COLUMNS: Final = (*COLUMNS,)
 
 
 @admin_page(
@@ -49,7 +50,7 @@ def dashboard(request: HttpRequest) -> HttpResponseBase:
     form = PeriodForm(request.GET)
     period = form.period()
     if wanted := request.GET.get("csv"):
-        return _csv(wanted, period)
+        return _csv(request, wanted, period)
     context = _live(form, period)
     if request.GET.get("part") == "live":
         return render(request, "admin/followups/dashboard/live.html", context)
@@ -114,7 +115,7 @@ def _figures(request: HttpRequest, form: PeriodForm, period: Period) -> dict[str
     return {
         "title": _("Dashboard"),
         "zone": settings.FOLLOWUP_REPORT_TIME_ZONE,
-        "charts": _charts(period),
+        "charts": charts_of(period),
         "rank": rank,
         "ranks": [(name, title, form.query(rank=name)) for name, (_column, title) in RANKS.items()],
         "ranking": ranking(by_template(period), by=RANKS[rank][0]),
@@ -132,70 +133,19 @@ def _figures(request: HttpRequest, form: PeriodForm, period: Period) -> dict[str
     }
 
 
-def _charts(period: Period) -> list[Chart]:
-    days, channels = by_day(period), by_channel(period)
-    everything = (*MESSAGES, *RATES, "revenue")
-    return [
-        Chart(
-            name="messages",
-            title=_("Messages by day"),
-            kind="days",
-            first=_("Day"),
-            columns=(*MESSAGES, *RATES),
-            drawn=MESSAGES,
-            rows=rows_of(days, (*MESSAGES, *RATES), _day),
-            csv="daily",
-        ),
-        Chart(
-            name="channels",
-            title=_("By channel"),
-            kind="bars",
-            first=_("Channel"),
-            columns=everything,
-            drawn=MESSAGES,
-            rows=rows_of(channels, everything, _channel),
-            csv="channels",
-        ),
-        Chart(
-            name="revenue",
-            title=_("Revenue kept by day"),
-            kind="days",
-            first=_("Day"),
-            columns=("revenue",),
-            drawn=("revenue",),
-            rows=rows_of(days, ("revenue",), _day),
-            csv="daily",
-        ),
-        Chart(
-            name="credits",
-            title=_("Credits charged and refunded by day"),
-            kind="days",
-            first=_("Day"),
-            columns=CREDITS,
-            drawn=CREDITS,
-            rows=rows_of(days, CREDITS, _day),
-            csv="daily",
-        ),
-    ]
-
-
-def _day(day: date) -> str:
-    return date_format(day, "j M" if day.year == today().year else "j M Y")
-
-
-def _channel(name: str) -> str:
-    return str(CHANNEL_LABELS.get(name, name))
-
-
-def _csv(wanted: str, period: Period) -> HttpResponseBase:
-    """The rows of a chart, or of all templates. Sums only, nobody's data. Raises ``Http404``."""
-    sources = {"daily": by_day, "channels": by_channel, "templates": by_template}
-    if wanted not in sources:
+def _csv(request: HttpRequest, wanted: str, period: Period) -> HttpResponseBase:
+    """The rows of a chart, or of all templates: sums only, nobody's data. Raises ``Http404``."""
+    if wanted not in FILES:
         raise Http404
-    found = sources[wanted](period)
-    names = ["name", "tamil_name"] if wanted == "templates" else []
-    titles = ["id" if names else {"daily": "date", "channels": "channel"}[wanted], *names, *CSV_COLUMNS]
-    rows = ([row.key, *(getattr(row, name) for name in [*names, *CSV_COLUMNS])] for row in found)
+    key, rows_in = FILES[wanted]
+    found = rows_in(period)
+    names = ["name", "tamil_name"] if rows_in is by_template else []
+    titles = [key, *names, *COLUMNS]
+    actor: Any = request.user  # signed in, else the admin site had not let them in
+    record_change(
+        action=Action.EXPORTED, of=FollowUpAnalytics, actor=actor, label=wanted, after={"rows": len(found)}
+    )
+    rows = ([row.key, *(getattr(row, name) for name in [*names, *COLUMNS])] for row in found)
     return StreamingHttpResponse(
         csv_lines(titles, rows),
         content_type="text/csv; charset=utf-8",
@@ -234,4 +184,6 @@ def _failure_link(period: Period, code: str) -> str:
         what["channel__exact"] = period.channel
     if period.template:
         what["template__exact"] = period.template
+    if period.language:
+        what["language__exact"] = period.language
     return _list(**what)

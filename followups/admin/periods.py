@@ -15,10 +15,19 @@ from django.utils.translation import gettext_lazy as _
 from followups.conf import channel_choices
 from followups.models import FollowUpTemplate
 from followups.selectors.analytics import Period
+from jyotiflow.accounts.models import Language
 
 USUAL_DAYS: Final = 30
 MOST_DAYS: Final = 366
-KEPT: Final = ("days", "start_date", "end_date", "channel", "template", "rank")  # in the page's address
+KEPT: Final = (
+    "days",
+    "start_date",
+    "end_date",
+    "channel",
+    "template",
+    "language",
+    "rank",
+)  # in the page's address
 QUICK_CHOICES: Final = {1: _("Today"), 7: _("7 days"), 30: _("30 days"), 90: _("90 days")}
 
 
@@ -52,6 +61,10 @@ class PeriodForm(forms.Form):
         label=_("Template"), required=False, queryset=FollowUpTemplate.objects.none(), empty_label=_("All")
     )
 
+    language = forms.ChoiceField(
+        label=_("Language"), required=False, choices=[("", _("All")), *Language.choices]
+    )
+
     def __init__(self, asked: QueryDict) -> None:
         super().__init__({**_usual(asked), **asked.dict()}, auto_id="filter-%s")
         self.asked = asked
@@ -81,6 +94,7 @@ class PeriodForm(forms.Form):
             end=given["end_date"],
             channel=given["channel"],
             template=str(given["template"].pk) if given["template"] else "",
+            language=given["language"],
         )
 
     def query(self, **changes: object) -> str:

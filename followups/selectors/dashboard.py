@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import Count, F, Max, Sum
 
 from followups.selectors.analytics import Period, percentage, rates
+from jyotiflow.accounts.models import Language
 
 ENOUGH_TO_TELL: Final = 5  # messages of a template before its rates mean anything
 RANKED: Final = 5  # templates at each end
@@ -83,6 +84,13 @@ def by_channel(period: Period) -> list[Figures]:
     """A row for each configured channel, and for one that no longer is but has figures."""
     found = {row.key: row for row in _grouped(period, "channel")}
     names = dict.fromkeys([*([period.channel] if period.channel else settings.FOLLOWUP_CHANNELS), *found])
+    return [found.get(name) or Figures(key=name) for name in names]
+
+
+def by_language(period: Period) -> list[Figures]:
+    """A row for each language messages are written in."""
+    found = {row.key: row for row in _grouped(period, "language")}
+    names = [period.language] if period.language else Language.values
     return [found.get(name) or Figures(key=name) for name in names]
 
 

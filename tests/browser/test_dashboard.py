@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: it draws, follows what happens and switches channels; also without scripts."""
+"""The dashboard in a real browser: it draws, follows what happens, switches channels; scripts or not."""
 
 import re
 from datetime import timedelta
@@ -45,7 +45,7 @@ def test_it_draws_follows_and_switches(world: World, visit: Any, size: Any, sche
     page.on("console", listen)
     visitor.open("/language/en?next=/admin/")
     page.get_by_role("link", name=re.compile("^Dashboard")).click()
-    expect(page.locator("canvas")).to_have_count(4)
+    expect(page.locator("canvas")).to_have_count(5)
     expect(page.locator("figure table").first).to_be_hidden()
     drawn = page.evaluate(
         "[...document.querySelectorAll('canvas')].every(c => Chart.getChart(c).data.labels.length)"

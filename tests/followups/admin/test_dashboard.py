@@ -33,6 +33,7 @@ from followups.services.withdrawing import cancel_follow_up, fail_follow_up
 from jyotiflow.accounts.models import User
 from jyotiflow.accounts.services import ensure_staff_groups
 from jyotiflow.accounts.tokens import issue_pair
+from jyotiflow.auditing.models import Action, AuditEntry
 from jyotiflow.valkey import valkey
 from tests.factories import UserFactory
 
@@ -110,16 +111,19 @@ def test_the_numbers_are_the_api_s_and_the_ledger_s(admin_site: Client, admin: U
     assert shown["Due in the next 24 hours"] == "1"
 
 
-@pytest.mark.parametrize("chosen", ["channel", "template", "nothing"])
+@pytest.mark.parametrize("chosen", ["channel", "template", "language", "nothing"])
 def test_every_filter_means_what_it_means_to_the_api(
     admin_site: Client, admin: User, busy: Any, chosen: str
 ) -> None:
-    filters = {"channel": {"channel": "email"}, "template": {"template": str(busy["inbox"].pk)}}.get(
-        chosen, {"start_date": "2020-01-01", "end_date": "2020-01-31"}
-    )
+    filters: dict[str, str] = {
+        "channel": {"channel": "email"},
+        "template": {"template": str(busy["inbox"].pk)},
+        "language": {"language": "ta"},
+        "nothing": {"start_date": "2020-01-01", "end_date": "2020-01-31"},
+    }[chosen]
     answer = admin_site.get(PAGE, filters)
     total, said = answer.context["total"], report(admin, **filters)
-    assert total.sent == said["total_sent"] == {"channel": 8, "template": 8, "nothing": 0}[chosen]
+    assert total.sent == said["total_sent"] == {"nothing": 0}.get(chosen, 8)
     assert total.charged == said["total_credits_charged"]
     assert float(total.revenue) == said["total_revenue"]
     chart = next(chart for chart in answer.context["charts"] if chart.name == "channels")
@@ -156,6 +160,7 @@ def test_filters_stay_in_every_link(admin_site: Client, busy: Any) -> None:
         ({"start_date": "2020-01-01", "end_date": "2026-01-01"}, "Choose at most 366 days."),
         ({"start_date": "soon"}, "From: Enter a valid date."),
         ({"channel": "pigeon"}, "Channel: Select a valid choice."),
+        ({"language": "fr"}, "Language: Select a valid choice."),
         ({"template": "\x00"}, ""),
         ({"days": "9999999999"}, ""),
     ],
@@ -213,9 +218,13 @@ def test_the_files_have_what_the_page_shows(admin_site: Client, admin: User, bus
     assert sum(int(day[head.index("charged")]) for day in days) == ledger("charge")
     head, *channels = lines(admin_site.get(PAGE, {"csv": "channels"}))
     assert {row[0]: row[1] for row in channels}["email"] == "8"
+    head, *languages = lines(admin_site.get(PAGE, {"csv": "languages"}))
+    assert [row[:2] for row in languages] == [["en", "8"], ["ta", "8"]]
     head, *templates = lines(admin_site.get(PAGE, {"csv": "templates"}))
     assert [row[1:3] for row in templates] == [["Check-in", ""], ["Thanks", "நன்றி"]]
     assert admin_site.get(PAGE, {"csv": "people"}).status_code == 404
+    exports = AuditEntry.objects.filter(action=Action.EXPORTED, actor=admin)
+    assert sorted(exports.values_list("label", flat=True)) == ["channels", "daily", "languages", "templates"]
 
 
 def test_a_channel_is_paused_and_resumed_from_here(admin_site: Client, admin: User) -> None:
@@ -280,7 +289,7 @@ def test_what_holds_messages_up_is_told(
 
 def test_an_empty_dashboard_says_so(admin_site: Client) -> None:
     text = admin_site.get(PAGE).content.decode()
-    assert text.count("Nothing in these days.") == 4
+    assert text.count("Nothing in these days.") == 5
     assert "<canvas" not in text
     assert "Nothing failed in these days." in text
     assert "No template&#x27;s message was sent in these days." in text or "No template's message" in text
