@@ -25,7 +25,7 @@ from django.urls import reverse  # noqa: E402
 from django.utils.timezone import now  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
-from credits.models import CreditEntry  # noqa: E402
+from credits.models import CreditAccount, CreditEntry  # noqa: E402
 from followups.models import (  # noqa: E402
     Attempt,
     FollowUpSchedule,
@@ -35,12 +35,14 @@ from followups.models import (  # noqa: E402
     SessionPlan,
 )
 from jyotiflow.accounts.models import User  # noqa: E402
+from jyotiflow.admin_site import PAGES  # noqa: E402
 from sessions_app.models import Session  # noqa: E402
 
 Ask = Callable[[], Callable[[], Any]]  # made ready, then asked: only the asking is timed
 SEED: Final = 20_26
 GROWING: Final = (
     Attempt,
+    CreditAccount,
     CreditEntry,
     FollowUpSchedule,
     InAppMessage,
@@ -148,6 +150,9 @@ def _staff_pages() -> Iterator[tuple[str, Ask]]:
     yield "analytics", _ready(client, path)
     yield "analytics_30_days", _ready(client, f"{path}?start_date={day}")
     yield "analytics_by_channel", _ready(client, f"{path}?start_date={day}&channel=push")
+    yield "analytics_by_language", _ready(client, f"{path}?start_date={day}&language=ta")
+    year = f"{now() - timedelta(days=400):%Y-%m-%d}"
+    yield "analytics_of_a_year", _ready(client, f"{path}?start_date={year}&end_date={day}")
     yield "templates", _ready(client, "/api/followup/admin/templates")
 
 
@@ -163,6 +168,15 @@ def _admin_pages() -> Iterator[tuple[str, Ask]]:
             last = min(50, max(1, model._default_manager.count() // 100))
             yield f"{name}_deep", _ready(client, f"{path}?p={last}")
             yield f"{name}_search", _ready(client, f"{path}?q=reader4321@")
+            newest = model._default_manager.order_by("-pk").values_list("pk", flat=True)[0]
+            row = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[newest])
+            yield f"{name}_page", _ready(client, row)
+    for page in PAGES:
+        if page.title:
+            yield f"admin_{page.name}", _ready(client, page.url)
+    dashboard = reverse("admin:followups_dashboard")
+    for name, query in {"live": "part=live", "90_days": "days=90", "by_channel": "channel=push"}.items():
+        yield f"admin_dashboard_{name}", _ready(client, f"{dashboard}?{query}")
     for choice in (
         "status__exact=failed",
         "status__exact=in_doubt",

@@ -157,7 +157,7 @@ def finish_erasures() -> None:
 @shared_task(name="followups.tasks.roll_up_analytics")
 def roll_up_analytics() -> None:
     """Recompute the figures of days that changed."""
-    analytics.roll_up_changed_days()
+    analytics.roll_up_at_ease()
 
 
 @shared_task(name="followups.tasks.pulse")

@@ -1,4 +1,4 @@
-"""Keeping who was written to and who read it: a day from its follow-ups, longer spans from their days."""
+"""Keeping who was written to and who read it: the sets of a day, and of longer spans from their days."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from datetime import date, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.conf import settings
-from django.db import connection
 from django.db.models import Q
 from pyroaring import BitMap64
 
@@ -17,14 +15,6 @@ from followups.selectors.audiences import closed_until, month_end, union
 
 # By then hardly anybody reads a message any more, so that a month that is kept as a whole seldom changes.
 CLOSED_AFTER: Final = timedelta(days=35)
-_OF_DAY: Final = """
-    SELECT template_id, channel, language, array_agg(user_id),
-           coalesce(array_agg(user_id) FILTER (WHERE status = 'read'), '{}')
-      FROM follow_up_schedules
-     WHERE sent_at >= %(day)s::date::timestamp AT TIME ZONE %(zone)s
-       AND sent_at < (%(day)s::date + 1)::timestamp AT TIME ZONE %(zone)s
-     GROUP BY template_id, channel, language
-"""
 
 
 @dataclass(frozen=True)
@@ -43,11 +33,9 @@ class What:
 Sets = tuple[bytes, bytes]  # recipients, readers
 
 
-def recompute_audiences(*, day: date) -> None:
-    """Recompute a day (in the report's time zone) from its follow-ups, and the longer spans it is part of."""
-    with connection.cursor() as cursor:
-        cursor.execute(_OF_DAY, {"day": day, "zone": settings.FOLLOWUP_REPORT_TIME_ZONE})
-        found = {What(*row[:3]): (_set(row[3]), _set(row[4])) for row in cursor.fetchall()}
+def keep_audiences(*, day: date, reached: Mapping[What, tuple[Iterable[int], Iterable[int]]]) -> None:
+    """Keep whom a day's messages went to and who read them, and the longer spans the day is part of."""
+    found = {what: (_set(recipients), _set(readers)) for what, (recipients, readers) in reached.items()}
     changed = _store(AudienceSpan.DAY, day, found)
     closed = closed_until()
     if closed is not None and day <= closed:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db.models import Count, Q
 from django.utils.timezone import now
 
@@ -13,7 +14,8 @@ from followups.choices import State
 from followups.models import Audience, FollowUpAnalytics, FollowUpSchedule, FollowUpTemplate
 from followups.selectors.analytics import Period, analytics_report
 from followups.selectors.audiences import closed_until, people_of
-from followups.services.analytics import recompute, roll_up_changed_days
+from followups.services import analytics
+from followups.services.analytics import recompute, roll_up_at_ease, roll_up_changed_days
 from followups.services.preferences import update_preferences
 from followups.services.scheduling import schedule_follow_up
 from followups.services.settings import update_settings
@@ -60,6 +62,20 @@ def test_what_waits_counts_in_the_language_it_will_be_told_in(rich_user: User, m
     update_preferences(user=rich_user, changes={"preferred_language": "ta"}, wording="")
     roll_up_changed_days()
     assert (charged("en"), charged("ta")) == (0, 5)
+
+
+def test_a_long_roll_up_is_followed_by_a_rest(
+    rich_user: User, make_template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_follow_up(user=rich_user, template_id=make_template().pk, scheduled_at=now() + timedelta(days=2))
+    assert roll_up_at_ease()
+    assert roll_up_at_ease()  # a short one: no rest
+    monkeypatch.setattr(analytics, "LONG_SECONDS", 0.0)
+    monkeypatch.setattr(analytics, "REST", 1e6)
+    assert roll_up_at_ease()
+    assert roll_up_at_ease() == []
+    cache.clear()  # the rest is over
+    assert roll_up_at_ease()
 
 
 # --- People ------------------------------------------------------------------------------------------------
