@@ -8,8 +8,7 @@ from typing import Final, TypeVar
 
 import regex
 
-# A word with the space after it: spaces alone are too many to be matched one by one.
-_WORD: Final = regex.compile(r"\{\{.*?\}\}\s*|[\w\p{M}]+\s*|\s+|\X")
+_WORD: Final = regex.compile(r"\{\{.*?\}\}|[\w\p{M}]+|\s+|\X")
 
 Piece = TypeVar("Piece")
 

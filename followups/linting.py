@@ -20,6 +20,7 @@ from followups.segments import count_segments
 
 BILINGUAL_FIELDS: Final = (("subject", "tamil_subject"), ("content", "tamil_content"))
 TEXTS: Final = ("subject", "tamil_subject", "content", "tamil_content")
+FIELD_LANGUAGES: Final = {"content": "en", "tamil_content": "ta"}
 PREVIEW_CHANNELS: Final = frozenset({"sms", "push"})  # others may read these on a locked screen
 MAX_CONTENT_LENGTH: Final = 20_000
 _NAME = regex.compile(r"[a-z][a-z0-9_]{0,49}")
@@ -113,13 +114,13 @@ def _notes(
     if channel in PREVIEW_CHANNELS and PRIVATE_VARIABLES & set(used):
         told = _("guidance_summary is private: on this channel a neutral sentence takes its place.")
         notes.append(Note("content", told))
-    if channel == "sms":
-        notes += [
-            Note(name, told)
-            for name, language in (("content", "en"), ("tamil_content", "ta"))
-            if (told := _cost(name, texts.get(name, ""), language))
-        ]
-    return notes
+    return notes + cost_notes(texts) if channel == "sms" else notes
+
+
+def cost_notes(texts: Mapping[str, str]) -> list[Note]:
+    """What valid texts cost as SMS, with fallbacks for values, where that is more than one segment."""
+    costs = ((name, _cost(name, texts.get(name, ""), FIELD_LANGUAGES[name])) for name in FIELD_LANGUAGES)
+    return [Note(name, told) for name, told in costs if told]
 
 
 def _difference(english: str, tamil: str) -> str:

@@ -55,7 +55,8 @@ def count_segments(text: str) -> Segments:
 class Culprit:
     """The first character outside GSM-7: ``line`` and ``place`` count from 1, a place is a grapheme.
 
-    ``others`` are the different ones beside it; ``count_without`` the segments if none of them were there.
+    ``others`` are graphemes after it that are outside, too, each once; ``count_without`` the segments if
+    there were none of them.
     """
 
     character: str
@@ -68,18 +69,21 @@ class Culprit:
 
 def find_culprit(text: str) -> Culprit | None:
     """The character that makes an SMS expensive, and where it is; ``None`` when all of it is GSM-7."""
-    outside = list(dict.fromkeys(character for character in text if character not in _GSM))
-    if not outside:
+    at = next((at for at, character in enumerate(text) if character not in _GSM), None)
+    if at is None:
         return None
-    first, *others = outside
-    at = text.index(first)
     start = text.rfind("\n", 0, at) + 1
     letters = _CLUSTER.finditer(text[start:].partition("\n")[0])
     return Culprit(
-        character=first,
-        name=unicodedata.name(first, "").lower(),
+        character=text[at],
+        name=unicodedata.name(text[at], "").lower(),
         line=text.count("\n", 0, at) + 1,
         place=sum(letter.start() <= at - start for letter in letters),
-        others=tuple(others),
+        others=tuple(_outside(text[at + 1 :])),
         count_without=count_segments("".join(each for each in text if each in _GSM)).count,
     )
+
+
+def _outside(text: str) -> list[str]:
+    found = dict.fromkeys(letter for letter in _CLUSTER.findall(text) if not _GSM.issuperset(letter))
+    return list(found)

@@ -18,12 +18,14 @@ from followups.models import FollowUpSchedule, FollowUpTemplate, TemplateVersion
 from followups.selectors.gate import AtGate, read_at_gate
 from followups.selectors.refusals import language_for
 from followups.selectors.versions import changeable
-from jyotiflow.accounts.models import Language
+from jyotiflow.accounts.models import Language, User
+from jyotiflow.auditing.models import Action
+from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import Conflict
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 500  # rows locked by one transaction; a claim passes them by meanwhile
+AT_ONCE: Final = 1_000  # rows locked by one transaction; a claim passes them by meanwhile
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ class Step:
 
 
 @transaction.atomic
-def apply_version(*, version: TemplateVersion, after: UUID | None = None, limit: int = AT_ONCE) -> Step:
+def apply_version(
+    *,
+    version: TemplateVersion,
+    after: UUID | None = None,
+    limit: int = AT_ONCE,
+    actor: User | None = None,
+) -> Step:
     """Give the template's newest version to at most ``limit`` pending follow-ups that have an older one.
 
     The price stays: they were paid for. What was handed to a provider before keeps its text, for under one
@@ -69,6 +77,9 @@ def apply_version(*, version: TemplateVersion, after: UUID | None = None, limit:
         )
         for language, ids in told.items()
     )
+    if changed:
+        told_after = {"applied_version": version.number, "to_waiting": changed}
+        record_change(action=Action.CHANGED, of=template, label=template.name, actor=actor, after=told_after)
     log.info("version_applied", template_id=str(template.pk), version=version.number, changed=changed)
     return Step(changed, len(wanted) - changed, max(wanted) if len(wanted) == limit else None)
 

@@ -104,10 +104,18 @@ def limit_sign_in(view: View) -> View:
 
 def limit_user(view: View) -> View:
     """A page that books, or asks for a password, under the limit of the API's bookings; for the signed in."""
+    return _limit(view, UserThrottle)
 
+
+def limit_staff(view: View) -> View:
+    """A page by which staff write to an address, under the limit of the API's messages; for the signed in."""
+    return _limit(view, StaffThrottle)
+
+
+def _limit(view: View, make: type[SafeThrottle]) -> View:
     @wraps(view)
     def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        throttle = UserThrottle()
+        throttle = make()
         if request.method not in SAFE_METHODS and not throttle.allow_request(request, view):
             return too_many_requests(request, throttle.wait())
         return view(request, *args, **kwargs)

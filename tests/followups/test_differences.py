@@ -18,8 +18,11 @@ def test_a_word_that_changed_is_one_word_in_its_line() -> None:
     (line,) = differences("Dear {{user_name}}, thank you.", "Dear {{user_name}}, many thanks.")
     assert line.parts == [
         Part(SAME, "Dear {{user_name}}, "),
-        Part(REMOVED, "thank you"),
-        Part(ADDED, "many thanks"),
+        Part(REMOVED, "thank"),
+        Part(ADDED, "many"),
+        Part(SAME, " "),
+        Part(REMOVED, "you"),
+        Part(ADDED, "thanks"),
         Part(SAME, "."),
     ]
     assert line.is_changed
@@ -28,9 +31,9 @@ def test_a_word_that_changed_is_one_word_in_its_line() -> None:
 def test_a_tamil_word_is_never_torn() -> None:
     assert parts("உங்கள் பயணம் நன்று", "உங்கள் பயணத்தில் நன்று") == [
         ("same", "உங்கள் "),
-        ("removed", "பயணம் "),
-        ("added", "பயணத்தில் "),
-        ("same", "நன்று"),
+        ("removed", "பயணம்"),
+        ("added", "பயணத்தில்"),
+        ("same", " நன்று"),
     ]
 
 

@@ -320,6 +320,25 @@ ADMIN_ROUTES: Final[Mapping[str, Call]] = {
     "admin/followups/simulate/csv/": Call(behind_sign_in(IN, to=("superuser",)), or_else=(405,)),
     "admin/followups/settings/": Call(behind_sign_in(IN, to=superusers_and(O))),
     "admin/followups/sandboxmessage/<uuid:pk>/html/": Call(behind_sign_in(IN, to=superusers_and(T, O))),
+    **{
+        f"admin/followups/followuptemplate/{page}": Call(
+            behind_sign_in(IN, to=superusers_and(T, O, V)), or_else=(405,)
+        )
+        for page in ("preview/", "<uuid:pk>/versions/")
+    },
+    "admin/followups/followuptemplate/preview/mail/": Call(
+        behind_sign_in(404, to=superusers_and(T, O, V)),
+        or_else=(405,),  # in no language
+    ),
+    "admin/followups/followuptemplate/<uuid:pk>/test/": Call(
+        behind_sign_in(IN, to=superusers_and(T, O)), or_else=(405,)
+    ),
+    "admin/followups/followuptemplate/<uuid:pk>/restore/": Call(
+        behind_sign_in(IN, to=superusers_and(T)), query="version=1", or_else=(404,)
+    ),
+    "admin/followups/followuptemplate/<uuid:pk>/apply/": Call(
+        behind_sign_in(IN, to=superusers_and(T)), or_else=(404,)
+    ),
     "admin/accounts/user/<id>/password/": Call(behind_sign_in(IN, to=("superuser",))),
     # The app's page, here the follow-ups': for whoever may see one of its tables.
     "admin/^(?P<app_label>": Call(behind_sign_in(IN, to=superusers_and(*GROUPS), otherwise=404)),
