@@ -39,10 +39,11 @@ FORGOTTEN_AFTER_SECONDS: Final = 3_600  # without a call
 
 @dataclass(frozen=True)
 class Refusal:
-    """No call now; look again in so many seconds."""
+    """No call now; look again in so many seconds, or within one when it's brief: answers are on their way."""
 
     code: str
     seconds: float
+    is_brief: bool = False
 
 
 _NO_RULE: Final = Refusal("", 0.0)
@@ -87,7 +88,7 @@ def admit(channel: str, calls: int = 1) -> Room:
     spacing = 1 / per_second if per_second else 0.0
     return Room(
         [max(0.0, float(turn) + number * spacing) for number in range(granted)],
-        Refusal("rate_limit" if word == "rate" else "breaker_open", float(seconds)),
+        Refusal("rate_limit" if word == "rate" else "breaker_open", float(seconds), word == "unproven"),
     )
 
 

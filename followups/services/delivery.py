@@ -29,6 +29,8 @@ from jyotiflow.postgresql.prepared import prepared_cursor
 
 log = structlog.get_logger(__name__)
 
+LOOKS_IN_BRIEF: Final = 5  # at a provider that has just been called for the first time
+LOOK_SECONDS: Final = 0.1  # between two of them; then the message goes back to the queue for a second or two
 LONGEST_GATE_SECONDS = 5  # from the gate to the socket; a worker slower than that was frozen
 
 # Who holds a claim's token is under way (`follow_up_leased_iff_sending`); asked for the status too, the
@@ -70,6 +72,11 @@ def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     turn = _STARTING.ask(Ticket(follow_up_id, token))
     if turn is None:
         return
+    for _ in range(LOOKS_IN_BRIEF):
+        if not (turn.refusal and turn.refusal.is_brief):
+            break
+        time.sleep(LOOK_SECONDS)
+        turn = _ENTERING.ask(turn.begun)
     if turn.refusal:
         put_off(begun=turn.begun, refusal=turn.refusal)
         return
@@ -98,19 +105,28 @@ def deliver(*, follow_up_id: UUID, token: UUID) -> None:
 
 
 def start(tickets: Sequence[Ticket]) -> list[Turn | None]:
-    """Begin claims, and take those that need not wait through the gate together.
+    """Begin claims and go on with them; ``None`` for a void token.
 
-    The two commits come one after the other: a try is counted before a message is looked at. A gate that
-    fails for all of them is before each of them again.
+    The two commits come one after the other: a try is counted before a message is looked at.
     """
-    turns = take_turns(tickets)
+    begun = begin(tickets)
     failpoint("after_begin")
-    at_once = [turn for turn in turns if turn and not turn.refusal and not turn.wait]
+    turns = iter(enter([each for each in begun if each]))
+    return [next(turns) if each else None for each in begun]
+
+
+def enter(begun: Sequence[Begun]) -> list[Turn]:
+    """Take room at their providers, and take those that need not wait through the gate together.
+
+    A gate that fails for all of them is before each of them again.
+    """
+    turns = take_turns(begun)
+    at_once = [turn for turn in turns if not turn.refusal and not turn.wait]
     if at_once:
         try:
             answers = pass_gate([turn.begun for turn in at_once])
         except Exception as error:
-            if len(tickets) == 1:
+            if len(at_once) == 1:
                 raise
             log.warning("gate_failed", size=len(at_once), error=type(error).__name__)
         else:
@@ -119,17 +135,13 @@ def start(tickets: Sequence[Ticket]) -> list[Turn | None]:
     return turns
 
 
-def take_turns(tickets: Sequence[Ticket]) -> list[Turn | None]:
-    """Begin claims and take room at their providers; ``None`` for a void token."""
-    begun = begin(tickets)
-    wanted = Counter(each.channel_name for each in begun if each)
+def take_turns(begun: Sequence[Begun]) -> list[Turn]:
+    """Ask each channel once whether there is room for all of its calls."""
+    wanted = Counter(each.channel_name for each in begun)
     rooms = {name: admit(name, calls) for name, calls in wanted.items()}
     waits = {name: iter(room.waits) for name, room in rooms.items()}
-    turns: list[Turn | None] = []
+    turns = []
     for each in begun:
-        if each is None:
-            turns.append(None)
-            continue
         wait = next(waits[each.channel_name], None)
         refusal = rooms[each.channel_name].refusal if wait is None else None
         turns.append(Turn(each, wait or 0.0, refusal))
@@ -186,4 +198,5 @@ def call(channel: Channel, message: Message) -> Outcome:
 
 
 _STARTING: Final = Group(start)
+_ENTERING: Final = Group(enter)
 _SETTLING: Final = Group(settle_all)

@@ -1,5 +1,6 @@
 """Breaker, rate and switch: what is spent on a dead provider, what waits, what goes on."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,7 +20,7 @@ from followups.models import Attempt, ChannelSwitch, FollowUpSchedule
 from followups.selectors.channels import breaker_key, breakers, claimable, is_paused
 from followups.services import admission
 from followups.services.admission import BREAKER_CALLS, BREAKER_FAILURES, give_back, report
-from followups.services.delivery import deliver
+from followups.services.delivery import LOOK_SECONDS, deliver
 from followups.services.dispatch import claim_due
 from followups.services.scheduling import schedule_follow_up
 from followups.services.settings import update_settings
@@ -182,6 +183,20 @@ def test_what_the_breaker_turns_away_uses_up_no_try(
     assert (follow_up.status, follow_up.tries, follow_up.failure_code) == ("pending", 0, "breaker_open")
     assert follow_up.due_at > now()
     assert provider.taken == []
+
+
+def test_for_the_first_answers_on_their_way_it_is_waited(
+    due: Any, provider: ScriptedChannel, run_queue: Any
+) -> None:
+    due(1)
+    for _ in range(BREAKER_CALLS):
+        admit("email")
+    answer = threading.Timer(1.5 * LOOK_SECONDS, report, ["email", Accepted("1")])
+    answer.start()
+    assert run_queue() == 1
+    answer.join()
+    follow_up = FollowUpSchedule.objects.get()
+    assert (follow_up.status, follow_up.tries, follow_up.failure_code) == ("sent", 1, "")
 
 
 def test_behind_an_open_breaker_nothing_is_claimed_and_then_one_as_a_probe(
