@@ -41,6 +41,17 @@ class DatabaseWrapper(_Wrapper):
         finally:
             self.connection.cursor_factory = usual
 
+    def _configure_connection(self, connection: Any) -> bool:
+        """Also say that no trigger is ignored; ``True``: there is something to commit.
+
+        Every trigger of pgtrigger's asks that first, and where nothing is said it catches an error inside
+        PostgreSQL: 120 µs instead of 20, twice for a message that is booked and sent.
+        """
+        super()._configure_connection(connection)
+        with connection.cursor() as cursor:
+            cursor.execute("SET pgtrigger.ignore = '{}'")
+        return True
+
     def _works(self, connection: Any) -> bool:
         idle = monotonic() - self._given_back.get(connection, -inf)
         if idle < settings.DATABASE_TRUST_SECONDS and not _has_something_to_read(connection):

@@ -21,6 +21,7 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any outage of t
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND_THREAD_SAFE = True  # there is none; else each thread would make one of its own
 CELERY_TASK_ACKS_LATE = False  # redelivery is the database's job: leases, not acknowledgements
 HINT_BATCH = env.int("HINT_BATCH", default=500)
 CELERY_TASK_PUBLISH_RETRY = False  # what can't be published goes back to the queue's table at once

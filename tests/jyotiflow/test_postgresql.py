@@ -188,3 +188,9 @@ def test_other_cursors_prepare_nothing(database: Any) -> None:
 def test_nothing_is_prepared_when_that_is_switched_off(database: Any) -> None:
     database.settings_dict["OPTIONS"]["prepare_threshold"] = None
     assert prepared_of(database, database.prepared_cursor()) == []
+
+
+def test_no_trigger_is_ignored_and_that_is_said_beforehand(database: Any) -> None:
+    with database.cursor() as cursor:
+        cursor.execute("SHOW pgtrigger.ignore")
+        assert cursor.fetchone() == ("{}",)
