@@ -7,10 +7,12 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import CharField, Count, Max, QuerySet
+from django.db.models.functions import Cast
 from django.utils.timezone import now
 
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
+from followups.selectors.analytics import Period
 from followups.selectors.follow_ups import all_follow_ups, follow_ups_of, with_status
 from followups.services import analytics, dispatch
 from followups.services.archiving import _FINISHED
@@ -69,6 +71,18 @@ def test_the_figures_of_a_day_are_read_by_the_bounds_of_the_day(plan: Any) -> No
     assert "Join Filter" not in text
     for column in ("sent_at", "failed_at", "created_at", "refunded_at"):
         assert re.search(rf"Cond: .*{column} >= '[^']+'", text), column
+
+
+def test_failures_are_counted_from_an_index_alone(plan: Any) -> None:
+    period = Period(
+        start=now().date(), end=now().date(), channel="sms", language="ta", template=str(UUID(int=0))
+    )
+    counted = period.of_failures().values("failure_code", "channel").annotate(count=Count("*"))
+    text = plan(*sql_of(counted.annotate(example=Max(Cast("pk", CharField())))))
+    assert re.findall(r"Index Only Scan using (\w+)", text) == [
+        "follow_up_failed_day",
+        "follow_up_archive_failed_day",
+    ]
 
 
 def test_changed_days_and_finished_ones_are_found_without_reading_tables(plan: Any) -> None:
