@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from benchmarks.figures import machine, merged, page, publish, published, summary
 from benchmarks.parts import DEFAULT_ROUNDS, PARTS, Options, say
 from benchmarks.stage import ROOT, Stage, built_stage, own_database
@@ -46,8 +48,11 @@ def _measure(part: str, databases: "Databases", options: Options, about: Mapping
     """Play one part, show what it found and publish that; ``False`` when it failed."""
     say(f"\n== {part}")
     began = time.monotonic()
-    stage = databases.of(part)
-    report = _play(PARTS[part].module, stage, options)
+    try:
+        report = _play(PARTS[part].module, databases.of(part), options)
+    except psycopg.Error as problem:  # the others may still be measured
+        say(str(problem))
+        report = None
     seconds = time.monotonic() - began
     if report is None:
         say(f"{part}: FAILED after {seconds:.0f} s")

@@ -22,6 +22,8 @@ TARGETS: Mapping[str, tuple[str, float]] = {
     "claim.p95_10m_over_100k": ("≤", 2.0),
     "claim.empty_p95_ms": ("≤", 2.0),
     "read.worst_p95_10m_over_100k": ("≤", 1.5),
+    "read.slowest_p95_ms_100k": ("≤", 300.0),
+    "read.most_queries": ("≤", 50.0),
     "lateness.p99_s_at_20": ("≤", 2.0),
     "scale.two_over_one": ("≥", 1.7),
 }

@@ -177,6 +177,10 @@ def _admin_pages() -> Iterator[tuple[str, Ask]]:
     dashboard = reverse("admin:followups_dashboard")
     for name, query in {"live": "part=live", "90_days": "days=90", "by_channel": "channel=push"}.items():
         yield f"admin_dashboard_{name}", _ready(client, f"{dashboard}?{query}")
+    simulation = reverse("admin:followups_simulate")
+    begin, end = (f"{now() - timedelta(days=back):%Y-%m-%d}" for back in (31, 1))
+    yield "admin_simulation_of_a_month", _ready(client, f"{simulation}?first={begin}&last={end}")
+    yield "admin_simulation_of_a_reader", _ready(client, f"{simulation}?q=reader1@example.test")
     for choice in (
         "status__exact=failed",
         "status__exact=in_doubt",

@@ -33,6 +33,7 @@ def measure(stage: Stage, options: Options) -> Report:
     report.add("read.worst_p95_10m_over_100k", ratios[0][0], "×")
     report.add("read.median_p95_10m_over_100k", ratios[len(ratios) // 2][0], "×")
     report.add("read.most_queries", max(queries.values()), "queries")
+    report.add("read.slowest_p95_ms_100k", max(few.values()), "ms")
     report.add("read.slowest_p95_ms_10m", max(many.values()), "ms")
     report.notes += [
         f"{page}: p95 {few[page]:.0f} ms, with 10 M {many[page]:.0f} ms ({ratio:.2f} ×), "
