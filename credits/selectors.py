@@ -51,7 +51,7 @@ def statement_of(user: User) -> QuerySet[CreditEntry]:
 def statement_page(
     account: CreditAccount, *, older_than: UUID | None = None, size: int = 50
 ) -> StatementPage:
-    """A page of an account's entries with who made each and whether it was refunded.
+    """A page of an account's entries with who made each.
 
     ``older_than`` is the last entry of the page before; one that isn't the account's means the first page.
     The page's first balance is what is left of the account's after taking off the newer entries, so that a
@@ -64,7 +64,7 @@ def statement_page(
         older = Q(created_at=last.created_at, pk__lt=last.pk) | Q(created_at__lt=last.created_at)
         balance -= entries.exclude(older).aggregate(newer=Coalesce(Sum("amount"), 0))["newer"]
         entries = entries.filter(older)
-    found = entries.select_related("actor", "refund").order_by("-created_at", "-id")[: size + 1]
+    found = entries.select_related("actor").order_by("-created_at", "-id")[: size + 1]
     lines = []
     for entry in found:
         lines.append(StatementLine(entry, balance))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from followups.admin.setting_words import GROUPS, UNITS, effect_of, title_of, value_in_words
 from followups.choices import SettingType
-from followups.conf import SETTINGS, Setting
+from followups.conf import SETTINGS, Setting, SettingValue
 from followups.models import FollowUpSetting
 from followups.selectors.settings import effective_settings
 from followups.services.settings import update_settings
@@ -49,7 +50,7 @@ class SettingsForm(forms.Form):
 
     def __init__(self, data: Any = None) -> None:
         current = effective_settings()
-        super().__init__(data, initial={key: getattr(current, key) for key in SETTINGS})
+        super().__init__(data, initial={key: _plain(getattr(current, key)) for key in SETTINGS})
         self.fields |= {key: field_of(setting) for key, setting in SETTINGS.items()}
 
     def seen(self) -> dict[str, Any]:
@@ -69,6 +70,11 @@ class SettingsForm(forms.Form):
             return {key: effect_of(key, values) for key in SETTINGS}
         except KeyError:  # a value is not valid; its field says so
             return {}
+
+
+def _plain(value: SettingValue) -> SettingValue:
+    """An amount without zeros at its end, and never as 1E+2."""
+    return Decimal(f"{value.normalize():f}") if isinstance(value, Decimal) else value
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def _csv_rows(sessions: QuerySet[Session]) -> Iterator[Sequence[object]]:
     last: Session | None = None
     for _chunk in range(MOST_SESSIONS // AT_ONCE):
         with read_only():
-            outcomes = simulate((after(sessions, last) if last else sessions)[:AT_ONCE])
+            outcomes = simulate((after(sessions, last) if last else sessions)[:AT_ONCE], at_completion=True)
         for outcome in outcomes:
             yield from _csv_of(outcome)
         if len(outcomes) < AT_ONCE:
@@ -215,7 +215,7 @@ def _of_one(word: str) -> dict[str, Any]:
 def _of_period(request: HttpRequest, form: PeriodForm) -> dict[str, Any]:
     sessions = form.sessions()
     last = sessions.filter(pk=request.GET.get("after", "")).first()
-    outcomes = simulate((after(sessions, last) if last else sessions)[:AT_ONCE])
+    outcomes = simulate((after(sessions, last) if last else sessions)[:AT_ONCE], at_completion=True)
     before = _totals_so_far(request) if last else Totals()
     totals = before.plus(outcomes)
     count = count_of(sessions).number

@@ -102,12 +102,13 @@ def after(sessions: QuerySet[Session], last: Session) -> QuerySet[Session]:
     return sessions.filter(Q(user_id__gt=last.user_id) | (Q(user_id=last.user_id) & later))
 
 
-def simulate(sessions: QuerySet[Session]) -> list[Outcome]:
+def simulate(sessions: QuerySet[Session], *, at_completion: bool = False) -> list[Outcome]:
     """What each session would get. Writes nothing; asks the database as often for many as for one.
 
     One with a plan is looked at as of its completion, with the credits its reader had then and without what
-    the plan booked; one without a plan as of now, which is how it would be planned. Templates, settings,
-    wishes and addresses are today's.
+    the plan booked; one without a plan as of now, which is how it would be planned, or ``at_completion``,
+    too. What such a one would get, those after it of the same reader meet. Templates, settings, wishes and
+    addresses are today's.
     """
     known = catalogue()
     settings = effective_settings(known)
@@ -122,7 +123,7 @@ def simulate(sessions: QuerySet[Session]) -> list[Outcome]:
         return [Outcome(session, now(), session.is_planned, []) for session in found]
     kinds = {session.service_type for session in found}
     channels = {each.channel for kind in kinds for each in automatic_templates(known, kind)}
-    facts = _Facts(found, channels, settings)
+    facts = _Facts(found, channels, settings, at_completion=at_completion)
     return [_outcome(session, facts, known, settings) for session in found]
 
 
@@ -134,6 +135,7 @@ def _outcome(session: Session, facts: "_Facts", known: Catalogue, settings: Effe
         if step.order is not None:
             departure = departure_of(step.order, settings, situation.reach(step.template.channel))
         steps.append(SimulatedStep(step, departure))
+    facts.note(session, steps)
     return Outcome(session, situation.at, session.is_planned, steps)  # type: ignore[attr-defined]
 
 
@@ -155,9 +157,16 @@ class _Facts:
     """What decides about many sessions, looked up at once: a handful of queries, however many there are."""
 
     def __init__(
-        self, sessions: Sequence[Session], channels: Iterable[str], settings: EffectiveSettings
+        self,
+        sessions: Sequence[Session],
+        channels: Iterable[str],
+        settings: EffectiveSettings,
+        *,
+        at_completion: bool,
     ) -> None:
         self.settings = settings
+        self.at_completion = at_completion
+        self.spent: dict[int, int] = defaultdict(int)  # by what was only simulated
         self.now = now()
         users = {session.user_id: session.user for session in sessions}
         wishes = RecipientPreference.objects.filter(user__in=users)
@@ -195,9 +204,19 @@ class _Facts:
         for user_id, session_id, origin, scheduled_at in columns:
             self.times[user_id].append((session_id, origin, scheduled_at))
 
+    def note(self, session: Session, steps: Iterable[SimulatedStep]) -> None:
+        """What a session without a plan would get: the ledger and the follow-ups know nothing of it."""
+        if session.is_planned:  # type: ignore[attr-defined]  # annotated
+            return
+        for each in steps:
+            if each.step.order is not None and not each.step.refusals:
+                order = each.step.order
+                self.times[session.user_id].append((session.pk, order.origin, order.scheduled_at))
+                self.spent[session.user_id] += each.price
+
     def moment_of(self, session: Session) -> datetime:
-        is_planned = session.is_planned  # type: ignore[attr-defined]  # annotated
-        return session.completed_at if is_planned and session.completed_at else self.now
+        is_past = self.at_completion or session.is_planned  # type: ignore[attr-defined]  # annotated
+        return session.completed_at if is_past and session.completed_at else self.now
 
     def situation_of(self, session: Session) -> Situation:
         moment = self.moment_of(session)
@@ -223,7 +242,7 @@ class _Facts:
         if is_past:
             balance = session.balance_then  # type: ignore[attr-defined]  # annotated
         wishes = self.wishes.get(session.user_id, NO_PREFERENCE)
-        return Standing(session.user.is_active, balance, wishes)
+        return Standing(session.user.is_active, balance - self.spent[session.user_id], wishes)
 
     def _reach(self, user_id: int, channel: str) -> Reachability:
         hashes = self.hashes[user_id, channel]

@@ -1,6 +1,7 @@
 """The audit in the admin site: to read, to filter, to export. Nobody edits or deletes an entry."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
@@ -23,6 +24,12 @@ NOTHING = "-"
 SHOWN_IN_LIST = 80  # characters of a field's value
 
 
+class DayFilter(admin.DateFieldListFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("date")
+
+
 class KindFilter(admin.SimpleListFilter):
     title = _("kind")
     parameter_name = "kind"
@@ -36,7 +43,7 @@ class KindFilter(admin.SimpleListFilter):
 
 
 class ActorFilter(admin.SimpleListFilter):
-    title = _("by")
+    title = _("who")
     parameter_name = "actor"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -55,13 +62,13 @@ class ActorFilter(admin.SimpleListFilter):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ExportAdmin, LargeTableAdmin):
-    list_display = ("at", "by", "action", "kind_of", "what", "changes")
+    list_display = ("when", "who", "action", "kind_of", "what", "changes")
     list_select_related = ("actor",)
-    list_filter = ("action", KindFilter, ActorFilter, "at")
+    list_filter = ("action", KindFilter, ActorFilter, ("at", DayFilter))
     search_fields = ("=object_id",)
     search_help_text = _("The whole id of what was changed.")
     ordering = ("-pk",)
-    fields = readonly_fields = ("at", "by", "action", "kind_of", "what", "difference")
+    fields = readonly_fields = ("when", "who", "action", "kind_of", "what", "difference")
     actions = ("export_selected",)
     export_columns = ("id", "at", "actor__email", "action", "kind", "object_id", "label", "before", "after")
 
@@ -77,8 +84,12 @@ class AuditEntryAdmin(ExportAdmin, LargeTableAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display(description=_("by"))
-    def by(self, entry: AuditEntry) -> str:
+    @admin.display(description=_("when"))
+    def when(self, entry: AuditEntry) -> datetime:
+        return entry.at
+
+    @admin.display(description=_("who"))
+    def who(self, entry: AuditEntry) -> str:
         return entry.actor.email if entry.actor else str(_("a command or the system"))
 
     @admin.display(description=_("kind"))

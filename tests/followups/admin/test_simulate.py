@@ -188,6 +188,34 @@ def test_a_session_that_was_missed_is_foretold_as_beat_will_plan_it(rich_user: U
 
 
 @pytest.mark.usefixtures("sequence")
+def test_sessions_of_one_reader_meet_each_other(rich_user: User) -> None:
+    charge(user=rich_user, amount=90, key="spent")  # enough for one sequence, not for two
+    sessions = [
+        SessionFactory(user=rich_user, completed=True, completed_at=now() - timedelta(hours=hours))
+        for hours in (3, 2)
+    ]
+    outcomes = simulate(completed_in(now() - timedelta(days=1), now()))
+    before = [foretold(outcome) for outcome in outcomes]
+    assert [outcome.session for outcome in outcomes] == sessions
+    for session in sessions:
+        plan_session(session_id=session.pk)
+    assert before == [named(really(session), session) for session in sessions]
+    assert before[0] != before[1]
+
+
+@pytest.mark.usefixtures("sequence")
+def test_a_month_is_seen_as_of_each_completion(rich_user: User) -> None:
+    completed = now() - timedelta(days=20)  # before anything was granted
+    SessionFactory(user=rich_user, completed=True, completed_at=completed)
+    (outcome,) = simulate(completed_in(completed, now()), at_completion=True)
+    codes = [what for _, what in foretold(outcome)]
+    assert codes[:2] == ["insufficient_credits"] * 2
+    inbox = outcome.booked[0].step.order
+    assert inbox is not None
+    assert inbox.scheduled_at < completed + timedelta(days=1)
+
+
+@pytest.mark.usefixtures("sequence")
 def test_a_planned_session_is_seen_with_the_credits_its_reader_had(rich_user: User) -> None:
     session = SessionFactory(user=rich_user)
     complete_session(session_id=session.pk)
@@ -275,7 +303,7 @@ def test_a_period_comes_in_pages_with_running_totals(
     monkeypatch.setattr("followups.admin.simulate.AT_ONCE", 2)
     grant(user=rich_user, amount=100, reason="more", key="more")
     for _ in range(5):
-        SessionFactory(user=rich_user, completed=True)
+        SessionFactory(user=rich_user, completed=True, completed_at=now())
     answer = admin_site.get(PAGE, period())
     seen = [card.outcome.session.pk for card in answer.context["cards"]]
     pages = 1
@@ -305,7 +333,7 @@ def test_the_file_holds_every_step_and_is_on_record(
     rich_user: User, admin: User, admin_site: Client, client: Client, staff: User
 ) -> None:
     opt_out(user=rich_user, channel="email")
-    session = SessionFactory(user=rich_user, completed=True)
+    session = SessionFactory(user=rich_user, completed=True, completed_at=now())
     answer: Any = admin_site.post(f"{PAGE}csv/", period())
     rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     assert [row["template"] for row in rows] == ["Mail", "Text", "Inbox"]
