@@ -49,7 +49,6 @@
       pointRadius: isLine && series.values.length <= 62 ? 3 : 0,
       pointHoverRadius: 5,
       pointHitRadius: 12,
-      tension: 0.2,
     };
   };
 
