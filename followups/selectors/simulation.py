@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
@@ -139,9 +140,11 @@ def _outcome(session: Session, facts: "_Facts", known: Catalogue, settings: Effe
     return Outcome(session, situation.at, session.is_planned, steps)  # type: ignore[attr-defined]
 
 
-def _balance_at(moment: OuterRef) -> Subquery:
-    earlier = CreditEntry.objects.filter(account__user=OuterRef("user"), created_at__lt=moment)
-    return Subquery(earlier.order_by().values("account").annotate(total=Sum("amount")).values("total"))
+def _balance_at(moment: OuterRef) -> CombinedExpression:
+    """Reckoned back from today's: what came later is little beside all that came before."""
+    later = CreditEntry.objects.filter(account__user=OuterRef("user"), created_at__gte=moment)
+    moved = Subquery(later.order_by().values("account").annotate(total=Sum("amount")).values("total"))
+    return F("user__credit_account__balance") - Coalesce(moved, 0)
 
 
 def _booked_by_others() -> Subquery:
