@@ -148,12 +148,13 @@ def _by_day(figures: QuerySet[FollowUpAnalytics]) -> list[Figures]:
 
 def engagement(period: Period) -> Figures:
     """People, not messages: who was written to, who reads."""
-    people = period.people()
     today = localdate(timezone=ZoneInfo(settings.FOLLOWUP_REPORT_TIME_ZONE))
-    recent = Period(start=today - timedelta(days=RECENT_DAYS - 1), end=today).people()
+    recent = Period(start=today - timedelta(days=RECENT_DAYS - 1), end=today)
+    people = period.people()
+    recently = people if period == recent else recent.people()
     return {
         "active_users": people.readers,
         "recipients": people.recipients,
         "active_rate": percentage(people.readers, people.recipients),
-        "recipients_last_30_days": recent.recipients,
+        "recipients_last_30_days": recently.recipients,
     }
