@@ -127,6 +127,10 @@ class FollowUpTemplateAdmin(admin.ModelAdmin):
             }
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def get_fieldsets(self, request: HttpRequest, obj: FollowUpTemplate | None = None) -> Any:
+        """What is not saved yet has no record."""
+        return self.fieldsets if obj else self.fieldsets[:-1]
+
     @admin.display(description=_("price"), ordering="credits_cost")
     def price(self, template: FollowUpTemplate) -> str:
         return str(_("default") if template.credits_cost is None else template.credits_cost)

@@ -15,6 +15,28 @@ from followups.rendering import STANDARD_VARIABLES, clean, is_storable
 LONGEST_NAME: Final = 50
 ENGLISH, TAMIL = {"lang": "en"}, {"lang": "ta"}
 SIDE_BY_SIDE = {"rows": 11, "cols": 46}  # two of them fit beside each other on a 1280 px screen
+LABELS: Final = {
+    "name": _("Name"),
+    "tamil_name": _("Tamil name"),
+    "description": _("Description"),
+    "template_type": _("Template type"),
+    "channel": _("Channel"),
+    "subject": _("Subject"),
+    "tamil_subject": _("Tamil subject"),
+    "content": _("Content"),
+    "tamil_content": _("Tamil content"),
+    "variables": _("Custom variables"),
+    "whatsapp_content_sid": _("WhatsApp content SID"),
+    "tamil_whatsapp_content_sid": _("Tamil WhatsApp content SID"),
+    "dlt_template_id": _("DLT template id"),
+    "tamil_dlt_template_id": _("Tamil DLT template id"),
+    "dlt_category": _("DLT category"),
+    "credits_cost": _("Credits cost"),
+    "is_active": _("Is active"),
+    "sequence_order": _("Sequence order"),
+    "delay_hours": _("Delay hours"),
+    "local_time": _("Local time"),
+}
 MARKED: Final = (*TEXT_FIELDS, "credits_cost")
 
 
@@ -48,7 +70,7 @@ class TemplateForm(forms.ModelForm):
     """Shows the linter's errors on the field they are about."""
 
     variables = NamesField(
-        label=_("Custom variables"),
+        label=LABELS["variables"],
         required=False,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
         help_text=_("Names of your own, with commas between them."),
@@ -76,6 +98,7 @@ class TemplateForm(forms.ModelForm):
             "delay_hours",
             "local_time",
         )
+        labels = LABELS
         field_classes = dict.fromkeys(("description", "content", "tamil_content"), LinesField)
         widgets = {
             "tamil_name": forms.TextInput(attrs={"class": "vTextField", **TAMIL}),

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 
 from followups.admin.deliveries import MAIL_POLICY
 from followups.admin.searching import as_uuid
-from followups.admin.templates.forms import MARKED, NamesField
+from followups.admin.templates.forms import LABELS, MARKED, NamesField
 from followups.admin.templates.palette import palette
 from followups.conf import channel_choices
 from followups.models import TEXT_FIELDS, FollowUpTemplate
@@ -51,7 +51,7 @@ def preview_page(request: HttpRequest) -> HttpResponse:
         "opts": FollowUpTemplate._meta,
         "template": template,
         "looks": draft.looks,
-        "marks": [(name, draft.marks.get(name, ())) for name in MARKED],
+        "marks": [(name, LABELS[name], draft.marks.get(name, ())) for name in MARKED],
         "mail_fields": {
             look.language: _mail_fields(template, look, declared, reader) for look in draft.looks
         },

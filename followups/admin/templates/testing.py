@@ -23,17 +23,23 @@ from jyotiflow.accounts.limits import limit_staff
 from jyotiflow.accounts.models import Language, User
 from jyotiflow.exceptions import DomainError
 
+OWN_FORM: Final = {"form": "test-form"}
 ONE_LINE: Final = RegexValidator(r"\A[^\x00-\x1f\x7f]+\Z", _("Use one line."))
 
 
 class TestForm(forms.Form):
-    """Where a test goes. ``key`` is the button's: pressed twice it sends once."""
+    """Where a test goes. ``key`` is the button's: pressed twice it sends once.
+
+    Its fields stand inside the template's form and belong to one of their own.
+    """
 
     __test__ = False  # no test of pytest's
 
-    test_to = forms.CharField(label=_("To"), max_length=1_024, validators=[ONE_LINE])
-    test_language = forms.ChoiceField(label=_("In"), choices=Language)
-    test_key = forms.UUIDField(widget=forms.HiddenInput)
+    test_to = forms.CharField(
+        label=_("To"), max_length=1_024, validators=[ONE_LINE], widget=forms.TextInput(OWN_FORM)
+    )
+    test_language = forms.ChoiceField(label=_("In"), choices=Language, widget=forms.Select(OWN_FORM))
+    test_key = forms.UUIDField(widget=forms.HiddenInput(OWN_FORM))
 
 
 def test_form(user: User, template: FollowUpTemplate) -> TestForm | None:

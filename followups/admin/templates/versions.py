@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from followups.admin.columns import moment_column, short_column
 from followups.admin.history import HistoryAdmin
+from followups.admin.templates.forms import LABELS
 from followups.models import FollowUpTemplate, TemplateVersion
 from followups.selectors.versions import compare
 from followups.services.templates import restore_version
@@ -92,15 +93,10 @@ def _pairs(old: Any, new: Any) -> list[tuple[Any, ...]]:
     """What differs, English beside Tamil, each field with its title."""
     changes = {change.field: change for change in compare(old, new)}
     return [
-        tuple((_title(name), changes[name]) for name in pair)
+        tuple((LABELS[name], changes[name]) for name in pair)
         for pair in PAIRS
         if any(changes[name].is_changed for name in pair)
     ]
-
-
-def _title(name: str) -> str:
-    field: Any = TemplateVersion._meta.get_field(name)
-    return str(field.verbose_name)
 
 
 def _context(request: HttpRequest, template: FollowUpTemplate, title: Any) -> dict[str, Any]:
