@@ -34,8 +34,8 @@ class Session(models.Model):
     status = models.CharField(max_length=20, choices=Status, default=Status.OPEN)
     created_at = models.DateTimeField(auto_now_add=True)
     completed_at = models.DateTimeField(null=True, blank=True, editable=False)
-    follow_up_sent = models.BooleanField(default=False, db_default=False, editable=False)
-    follow_up_count = models.IntegerField(default=0, db_default=0, editable=False)
+    follow_up_sent = models.BooleanField(_("follow-up sent"), default=False, db_default=False, editable=False)
+    follow_up_count = models.IntegerField(_("follow-ups"), default=0, db_default=0, editable=False)
 
     class Meta:
         db_table = "sessions"

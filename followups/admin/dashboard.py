@@ -42,7 +42,7 @@ RANKS: Final = {"delivery": ("delivery_rate", _("By delivery")), "read": ("read_
     name="followups_dashboard",
     permission="followups.view_followupanalytics",
     title=_("Dashboard"),
-    help=_("What went out, what it earned, what waits, what fails; channels on and off."),
+    help=_("What went out, what it earned, what waits, what fails; channels on and off"),
 )
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponseBase:

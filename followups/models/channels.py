@@ -11,7 +11,7 @@ class ChannelSwitch(models.Model):
     """Whether a channel is paused by staff. No row means it isn't. Read in the gate, so it acts at once."""
 
     channel = models.CharField(max_length=20, choices=channel_choices, unique=True)
-    is_paused = models.BooleanField(default=False)
+    is_paused = models.BooleanField(_("paused"), default=False)
     reason = models.CharField(max_length=200, blank=True, help_text=_("Shown to staff, not to readers."))
     changed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

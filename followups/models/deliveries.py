@@ -35,7 +35,7 @@ class Attempt(models.Model):
     )
     looks = models.PositiveSmallIntegerField(default=0, db_default=0, help_text=_("Times it was looked for."))
     checked_at = models.DateTimeField(null=True, blank=True)
-    gate_at = models.DateTimeField(db_default=Now())
+    gate_at = models.DateTimeField(_("called"), db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -106,6 +106,7 @@ class InAppMessage(models.Model):
 
     class Meta:
         db_table = "follow_up_in_app_messages"
+        verbose_name = _("in-app message")
         ordering = ["-created_at"]
 
     def __str__(self) -> str:

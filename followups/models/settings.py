@@ -18,7 +18,9 @@ class FollowUpSetting(models.Model):
     setting_value = models.TextField()
     setting_type = models.CharField(max_length=20, choices=SettingType, default=SettingType.INTEGER)
     description = models.TextField(blank=True, default="")
-    is_active = models.BooleanField(default=True, db_default=True, help_text=_("Off: as if it were missing."))
+    is_active = models.BooleanField(
+        _("active"), default=True, db_default=True, help_text=_("Off: as if it were missing.")
+    )
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 

@@ -96,7 +96,7 @@ class FollowUpTemplate(TemplateText):
         validators=[MinValueValidator(0)],
         help_text=_("Credits. Empty: the price set in the settings."),
     )
-    is_active = models.BooleanField(default=True, db_default=True)
+    is_active = models.BooleanField(_("active"), default=True, db_default=True)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     service_types = models.JSONField(
         default=list,

@@ -201,3 +201,12 @@ def test_a_viewer_sees_follow_ups_and_is_offered_no_action(
 
 def test_the_site_bears_the_product_s_name(admin_site: Client) -> None:
     assert "JyotiFlow Follow-ups" in admin_site.get(reverse("admin:index")).content.decode()
+
+
+def test_no_filter_is_called_by_a_column_s_name() -> None:
+    for model in OURS:
+        for choice in admin.site._registry[model].list_filter:
+            if isinstance(choice, str) and "__" not in choice:
+                field: Any = model._meta.get_field(choice)
+                title = str(field.verbose_name)
+                assert not title.startswith(("is ", "has ")), (model, choice)

@@ -44,6 +44,7 @@
       backgroundColor: tint,
       borderColor: tint,
       borderWidth: isLine ? 2 : 0,
+      maxBarThickness: 72,
       borderDash: isLine ? mark.dash : [],
       pointStyle: mark.point,
       pointRadius: isLine && series.values.length <= 62 ? 3 : 0,
