@@ -5,10 +5,12 @@
 
 import os
 from base64 import b64decode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page
 
 from followups.links import link_preferences_path, read_unsubscribe_token, unsubscribe_url
 from tests.browser.conftest import DESKTOP, PHONE, World
@@ -97,18 +99,21 @@ def links_of(world: World) -> dict[str, str]:
 def examine(visitor: Any, name: str, language: str, look: str) -> None:
     visitor.check_fits()
     visitor.check_access()
-    if SCREENSHOTS and ("dark" not in look or name in ALSO_DARK):
-        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-        (Path(SCREENSHOTS) / f"{name}-{language}-{look}.webp").write_bytes(picture_of(visitor, look))
+    if "dark" not in look or name in ALSO_DARK:
+        size: Any = EVERY_LOOK[look]["size"]
+        windows = 2 if "desktop" in look else 1  # a phone as it's held; of a desktop's page the first two
+        keep(f"{name}-{language}-{look}", visitor.page, size, windows=windows)
 
 
-def picture_of(visitor: Any, look: str) -> bytes:
-    """A phone as it's held; of a desktop's page the first two windows."""
-    size: Any = EVERY_LOOK[look]["size"]
+def keep(name: str, page: Page, size: Mapping[str, int], *, windows: int) -> None:
+    """Write a picture of a page's first windows, if pictures are wanted."""
+    if not SCREENSHOTS:
+        return
     height = size["height"]
-    if "desktop" in look:
-        height = min(visitor.page.evaluate("document.documentElement.scrollHeight"), 2 * height)
+    if windows > 1:
+        height = min(page.evaluate("document.documentElement.scrollHeight"), windows * height)
     how = {"format": "webp", "quality": 80, "captureBeyondViewport": True}
     how["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1}
-    taken = visitor.page.context.new_cdp_session(visitor.page).send("Page.captureScreenshot", how)
-    return b64decode(taken["data"])
+    taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", how)
+    Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+    (Path(SCREENSHOTS) / f"{name}.webp").write_bytes(b64decode(taken["data"]))
