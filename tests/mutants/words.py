@@ -76,4 +76,25 @@ WORDS = (
         "if False:",
         ("tests/followups/test_composing.py",),
     ),
+    Mutation(
+        "a new version reaches what a provider was given",
+        "followups/selectors/versions.py",
+        ', provider="")',
+        ")",
+        ("tests/followups/test_repinning.py",),
+    ),
+    Mutation(
+        "what waits gets a version somebody has overtaken",
+        "followups/services/repinning.py",
+        "    if version != template.versions.first():\n",
+        "    if False:\n",
+        ("tests/followups/test_repinning.py",),
+    ),
+    Mutation(
+        "a preview shows anybody's name",
+        "followups/admin/templates/previews.py",
+        '    if not request.user.has_perm("accounts.view_user"):\n',
+        "    if False:\n",
+        ("tests/followups/admin/test_template_editor.py",),
+    ),
 )
