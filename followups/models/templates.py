@@ -150,7 +150,7 @@ class FollowUpTemplate(TemplateText):
 
 
 class TemplateVersion(TemplateText):
-    """A template's text as it was at one moment. Follow-ups are bound to it for good."""
+    """A template's text as it was at one moment. What waits keeps it, unless staff apply a newer one."""
 
     template = models.ForeignKey(FollowUpTemplate, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
