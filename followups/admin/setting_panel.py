@@ -1,6 +1,7 @@
 """All settings on one page: typed, with bounds, unit and effect in words, and who changed what."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -64,12 +65,13 @@ class SettingsForm(forms.Form):
         return found
 
     def effects(self) -> dict[str, str]:
-        """What the values do, where all that a sentence speaks of is valid; else nothing."""
+        """What the values do, for each whose sentence speaks of valid ones only."""
         values = self.cleaned_data if self.is_bound else self.initial
-        try:
-            return {key: effect_of(key, values) for key in SETTINGS}
-        except KeyError:  # a value is not valid; its field says so
-            return {}
+        found = {}
+        for key in SETTINGS:
+            with suppress(KeyError):  # a value is not valid; its field says so
+                found[key] = effect_of(key, values)
+        return found
 
 
 def _plain(value: SettingValue) -> SettingValue:
