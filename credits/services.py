@@ -13,6 +13,7 @@ from jyotiflow.accounts.models import User
 from jyotiflow.auditing.models import Action
 from jyotiflow.auditing.services import record_change
 from jyotiflow.exceptions import Conflict, InvalidInput, NotFound
+from jyotiflow.postgresql.locking import lock_row
 
 BY_HAND = (CreditEntry.Kind.GRANT, CreditEntry.Kind.ADJUSTMENT)
 _ACTIONS = {
@@ -39,13 +40,13 @@ _RECORD: Final = """
 
 def lock_account(*, user: User) -> CreditAccount:
     """Lock the user's account until the transaction ends, opening it if there is none."""
-    locked = CreditAccount.objects.select_for_update()
-    try:
-        return locked.get(user=user)
-    except CreditAccount.DoesNotExist:
+    account = lock_row(CreditAccount, "user_id", user.pk)
+    if account is None:
         # By id: `user=user` would leave the unsaved account on the user as its `credit_account`.
         CreditAccount.objects.bulk_create([CreditAccount(user_id=user.pk)], ignore_conflicts=True)
-        return locked.get(user=user)
+        account = lock_row(CreditAccount, "user_id", user.pk)
+    assert account is not None, "nobody removes an account"
+    return account
 
 
 def grant(*, user: User, amount: int, reason: str, key: str, actor: User | None = None) -> CreditEntry:

@@ -6,6 +6,7 @@ from django.db import connection, transaction
 
 from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import Conflict, NotAllowed, NotFound
+from jyotiflow.postgresql.locking import lock_row
 from sessions_app.models import Session
 from sessions_app.signals import session_completed
 
@@ -26,6 +27,15 @@ def lock_session(*, session_id: str) -> Session:
     )
     if session is None:
         raise NotFound("There is no such session.", code="session_not_found")
+    return session
+
+
+def lock_own_session(*, session_id: str, user: User) -> Session:
+    """Lock one session of the user's and return it. Raises ``NotFound``, for another's too."""
+    session = lock_row(Session, "id", session_id)
+    if session is None or session.user_id != user.pk:
+        raise NotFound("There is no such session.", code="session_not_found")
+    session.user = user
     return session
 
 

@@ -12,8 +12,9 @@ from followups.addresses import hash_address
 from followups.channels import get_channel
 from followups.channels.base import Channel
 from followups.exceptions import Unreachable
-from followups.models import InboundMessage, RecipientPreference, Suppression
+from followups.models import InboundMessage, RecipientPreference
 from jyotiflow.accounts.models import User
+from jyotiflow.postgresql.prepared import prepared_cursor
 
 NO_PREFERENCE = RecipientPreference()
 
@@ -60,6 +61,7 @@ class Standing:
     preference: RecipientPreference
 
 
+_SUPPRESSED: Final = "SELECT channel, address_hash FROM follow_up_suppressions WHERE address_hash = ANY(%s)"
 # By hand: the ORM takes eight times as long for it (1.6 ms instead of 0.2), under the user's lock.
 _STANDING: Final = """
     SELECT person.is_active, coalesce(account.balance, 0),
@@ -100,14 +102,20 @@ def reachability(*, user: User, channel: str, preference: RecipientPreference | 
     """
     backend = get_channel(channel)
     hashes = {hash_address(address): address for address in backend.addresses(user)}
-    suppressed = Suppression.objects.filter(channel=channel, address_hash__in=hashes)
     return reach(
         channel=backend,
         hashes=hashes,
-        suppressed=set(suppressed.values_list("address_hash", flat=True)),
+        suppressed={hashed for name, hashed in suppressions(hashes) if name == channel},
         preference=preference or preference_of(user),
         last_inbound_at=last_inbound_at(channel, hashes) if backend.has_reply_window else None,
     )
+
+
+def suppressions(hashes: Iterable[str]) -> set[tuple[str, str]]:
+    """Which of these addresses are suppressed, and on which channel: ``(channel, hash)``."""
+    with prepared_cursor() as cursor:
+        cursor.execute(_SUPPRESSED, [list(hashes)])
+        return set(cursor.fetchall())
 
 
 def reach(

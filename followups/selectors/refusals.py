@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings as django_settings
@@ -19,8 +20,15 @@ from followups.selectors.settings import EffectiveSettings
 from followups.timing import ClosedHours, conflicts
 from jyotiflow.accounts.models import Language, User
 from jyotiflow.exceptions import DomainError, InvalidInput
+from jyotiflow.postgresql.prepared import prepared_cursor
 from sessions_app.models import Session
 
+_LIVE: Final = ", ".join(f"'{state}'" for state in LIVE_STATES)
+_LIVE_TIMES: Final = f"""
+    SELECT scheduled_at FROM follow_up_schedules
+     WHERE user_id = %s AND scheduled_at BETWEEN %s AND %s AND status IN ({_LIVE})
+       AND id IS DISTINCT FROM %s::uuid
+"""  # noqa: S608  the states are ours
 CLOCK_DIFFERENCE = timedelta(seconds=5)  # a client's "now" is a little past when it gets here
 
 
@@ -151,11 +159,9 @@ def live_times(
     user: User, start: datetime, end: datetime, *, apart_from: UUID | None = None
 ) -> list[datetime]:
     """The times of the user's live follow-ups in a span."""
-    live = FollowUpSchedule.objects.filter(
-        user=user, scheduled_at__range=(start, end), status__in=LIVE_STATES
-    )
-    others = live.exclude(pk=apart_from) if apart_from else live
-    return list(others.values_list("scheduled_at", flat=True))
+    with prepared_cursor() as cursor:
+        cursor.execute(_LIVE_TIMES, [user.pk, start, end, apart_from])
+        return [moment.astimezone(UTC) for (moment,) in cursor.fetchall()]
 
 
 def language_for(

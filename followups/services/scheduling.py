@@ -30,7 +30,7 @@ from jyotiflow.accounts.models import User
 from jyotiflow.exceptions import Conflict, DomainError, NotFound
 from jyotiflow.failpoints import failpoint
 from sessions_app.models import Session
-from sessions_app.services import lock_session
+from sessions_app.services import lock_own_session
 
 log = structlog.get_logger(__name__)
 
@@ -183,9 +183,6 @@ def _refuse(found: Sequence[DomainError]) -> None:
 
 def _lock_own_session(user: User, session_id: str) -> Session:
     try:
-        session = lock_session(session_id=session_id)
+        return lock_own_session(session_id=session_id, user=user)
     except NotFound:
         raise SessionNotFound() from None
-    if session.user_id != user.pk:
-        raise SessionNotFound()
-    return session

@@ -87,9 +87,9 @@ DOORS = (
     ),
     Mutation(
         "anybody's session will do",
-        "followups/services/scheduling.py",
-        "if session.user_id != user.pk:",
-        "if False:",
+        "sessions_app/services.py",
+        "if session is None or session.user_id != user.pk:",
+        "if session is None:",
         (f"{USER_API}::test_someone_elses_session_is_not_found",),
     ),
     Mutation(
