@@ -13,18 +13,21 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from followups.admin.channels import channel_states, switch_by_hand
 from followups.admin.charts import COLUMNS, FILES, charts_of
 from followups.admin.periods import PeriodForm, today
+from followups.admin.timeline import because
 from followups.choices import State
 from followups.conf import CHANNEL_LABELS, channel_choices
 from followups.models import FollowUpAnalytics
 from followups.selectors.analytics import Period, engagement, midnight, percentage
 from followups.selectors.dashboard import by_template, failures, ranking, totals
-from followups.selectors.queue import LEASE_GRACE, STUCK_AFTER, together
+from followups.selectors.follow_ups import STUCK_AFTER
+from followups.selectors.queue import LEASE_GRACE, together
 from followups.selectors.settings import effective_settings
 from jyotiflow.admin_site import admin_page
 from jyotiflow.auditing.models import Action
@@ -122,6 +125,7 @@ def _figures(request: HttpRequest, form: PeriodForm, period: Period) -> dict[str
         "failures": [
             {
                 "failure": reason,
+                "because": capfirst(because(reason.code, reason.reason)),
                 "channels": [CHANNEL_LABELS.get(name, name) for name in reason.channels],
                 "share": percentage(reason.count, failed),
                 "link": _failure_link(period, reason.code),
@@ -161,21 +165,20 @@ def _list(**conditions: object) -> str:
 
 def _queue_links() -> dict[str, str]:
     moment = timezone.now()
-    overdue, lost = moment - STUCK_AFTER, moment - LEASE_GRACE
     return {
         "hour": _list(
             status__exact=State.PENDING, due_at__gt=moment, due_at__lte=moment + timedelta(hours=1)
         ),
         "day": _list(status__exact=State.PENDING, due_at__gt=moment, due_at__lte=moment + timedelta(days=1)),
         "due": _list(status__exact=State.PENDING, due_at__lte=moment),
-        "overdue": _list(status__exact=State.PENDING, due_at__lte=overdue),
-        "abandoned": _list(status__exact=State.SENDING, lease_until__lte=lost),
+        "overdue": _list(stuck="yes"),
+        "abandoned": _list(status__exact=State.SENDING, lease_until__lte=moment - LEASE_GRACE),
         "in_doubt": _list(status__exact=State.IN_DOUBT),
     }
 
 
 def _failure_link(period: Period, code: str) -> str:
-    what: dict[str, object] = {"status__exact": State.FAILED, "failure_code__exact": code}
+    what: dict[str, object] = {"status__exact": State.FAILED, "failure_code": code}
     if period.start:
         what["failed_at__gte"] = midnight(period.start).isoformat()
     if period.end:
@@ -183,7 +186,7 @@ def _failure_link(period: Period, code: str) -> str:
     if period.channel:
         what["channel__exact"] = period.channel
     if period.template:
-        what["template__exact"] = period.template
+        what["template"] = period.template
     if period.language:
         what["language__exact"] = period.language
     return _list(**what)

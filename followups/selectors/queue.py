@@ -8,7 +8,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import connection
 
-STUCK_AFTER: Final = timedelta(minutes=10)  # a worker takes what is due within seconds
+from followups.selectors.follow_ups import STUCK_AFTER
+
 LEASE_GRACE: Final = timedelta(minutes=1)  # expired leases are taken back every 15 seconds
 COUNTED_UP_TO: Final = 100_000  # of each; index entries alone, so that looking stays cheap when much waits
 
@@ -25,7 +26,8 @@ _LOOK: Final = f"""
            (SELECT min(due_at) {_QUEUE} 'pending' AND due_at <= now()),
            {_count("'pending' AND due_at > now() AND due_at <= now() + interval '1 hour'")},
            {_count("'pending' AND due_at > now() AND due_at <= now() + interval '24 hours'")},
-           {_count("'pending' AND due_at <= now() - %(stuck)s")},
+           {_count("'pending' AND due_at < now() - %(stuck)s")}
+               + {_count("'sending' AND due_at < now() - %(stuck)s")},
            {_count("'sending'")},
            {_count("'sending' AND lease_until <= now() - %(grace)s")},
            {_count("'in_doubt'")}
@@ -43,7 +45,7 @@ class Queue:
     oldest_due_at: datetime | None = None
     next_hour: int = 0
     next_day: int = 0  # with the next hour
-    overdue: int = 0  # due for longer than `STUCK_AFTER`
+    overdue: int = 0  # due for longer than `STUCK_AFTER`, claimed or not
     under_way: int = 0
     abandoned: int = 0  # under way, and its lease ran out
     in_doubt: int = 0
