@@ -232,3 +232,31 @@ class BreakerState(models.TextChoices):
     CLOSED = "closed", _("Answers")
     OPEN = "open", _("Does not answer")  # not called: messages wait
     PROBING = "probing", _("Asked once more")  # one call decides
+
+
+class BulkAction(models.TextChoices):
+    """What staff do to many follow-ups at once."""
+
+    CANCEL = "cancel", _("Cancel")
+    MOVE = "move", _("Reschedule")
+    RETRY = "retry", _("Try again")
+    BOOK = "book", _("Schedule from a file")
+
+
+class BulkState(models.TextChoices):
+    """Where a bulk change is."""
+
+    CHECKING = "checking", _("Being looked at")
+    READY = "ready", _("Waits for a yes")
+    RUNNING = "running", _("Under way")
+    FINISHED = "finished", _("Finished")
+    STOPPED = "stopped", _("Stopped")
+
+
+class BulkItemState(models.TextChoices):
+    """What becomes of one follow-up of a bulk change."""
+
+    NEW = "new", _("Not looked at yet")
+    READY = "ready", _("Will be changed")
+    REFUSED = "refused", _("Stays as it is")
+    DONE = "done", _("Changed")

@@ -15,6 +15,7 @@ from followups.models import DirectMessage
 from followups.services import (
     analytics,
     archiving,
+    bulk,
     delivery,
     devices,
     direct,
@@ -146,6 +147,13 @@ def archive_finished() -> None:
     archiving.archive_finished()
     archiving.forget_old_events()
     archiving.forget_sandbox()
+    bulk.forget_old()
+
+
+@shared_task(name="followups.tasks.go_on_with_bulk_changes")
+def go_on_with_bulk_changes() -> None:
+    """Look at and change the follow-ups of open bulk changes, for as long as a tick."""
+    bulk.go_on_with_all(seconds=TICK_SECONDS)
 
 
 @shared_task(name="followups.tasks.finish_erasures")

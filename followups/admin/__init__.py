@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from followups.admin import (
     analytics,
+    bulk,
     channels,
     consent,
     dashboard,
@@ -24,6 +25,7 @@ from followups.admin import (
 
 __all__ = [
     "analytics",
+    "bulk",
     "channels",
     "consent",
     "dashboard",

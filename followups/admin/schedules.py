@@ -1,18 +1,17 @@
-"""Follow-ups: to look at, to cancel, to try again. No row is edited by hand."""
+"""Follow-ups: found, read, and chosen to be changed. No row is edited by hand."""
 
-from collections import Counter
-from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from credits.models import CreditEntry
+from followups.admin.choosing import BulkActions
 from followups.admin.columns import NOTHING, link_to, moment, moment_column, short_column, table
 from followups.admin.history import HistoryAdmin, HistoryInline
+from followups.admin.importing import ImportAdmin
 from followups.admin.schedule_filters import (
     FailureCodeFilter,
     RefundedFilter,
@@ -29,10 +28,7 @@ from followups.models import (
     TemplateVersion,
 )
 from followups.selectors.follow_ups import words_of
-from followups.services.retrying import retry_follow_up
-from followups.services.withdrawing import cancel_follow_up
 from jyotiflow.accounts.selectors import people_like
-from jyotiflow.exceptions import DomainError
 from jyotiflow.exporting import ExportAdmin
 
 
@@ -54,7 +50,7 @@ class AttemptInline(HistoryInline):
 
 
 @admin.register(FollowUpSchedule)
-class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
+class FollowUpScheduleAdmin(BulkActions, ImportAdmin, ExportAdmin, HistoryAdmin):
     class Media:
         css = {"all": ("followups/admin/schedules.css", "followups/admin/timeline.css")}
 
@@ -86,7 +82,7 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
         "A part of the reader's email, name or phone; or the id of a follow-up, session or provider message."
     )
     inlines = (AttemptInline,)
-    actions = ("cancel_selected", "retry_selected", "export_selected")
+    actions = ("cancel_selected", "move_selected", "retry_selected", "export_selected")
     export_columns = (
         "id",
         "user__email",
@@ -233,55 +229,6 @@ class FollowUpScheduleAdmin(ExportAdmin, HistoryAdmin):
                 for event in events.defer("raw")
             ],
         )
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether the actions are offered: rows can't be edited, yet they can be cancelled and retried."""
-        return request.user.has_perm("followups.change_followupschedule")
-
-    @admin.action(description=_("Cancel selected (refund by settings)"), permissions=["operate"])
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[FollowUpSchedule]) -> None:
-        actor: Any = request.user  # signed in, else the admin site had not let them in
-
-        def cancel(follow_up_id: UUID) -> str:
-            cancelled = cancel_follow_up(follow_up_id=follow_up_id, actor=actor)
-            return f"Cancelled; {cancelled.credits_refunded} credits given back."
-
-        self._one_by_one(request, queryset, cancel, done=str(_("cancelled")))
-
-    @admin.action(description=_("Try selected again"), permissions=["operate"])
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[FollowUpSchedule]) -> None:
-        actor: Any = request.user  # signed in, else the admin site had not let them in
-
-        def retry(follow_up_id: UUID) -> str:
-            queued = retry_follow_up(follow_up_id=follow_up_id, actor=actor)
-            if queued.pk == follow_up_id:
-                return "Queued again."
-            return f"Booked anew as {queued.pk} for {queued.credits_charged} credits."
-
-        self._one_by_one(request, queryset, retry, done=str(_("queued again")))
-
-    def _one_by_one(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[FollowUpSchedule],
-        act: Callable[[UUID], str],
-        *,
-        done: str,
-    ) -> None:
-        """Each in its own transaction, so one refusal doesn't undo the others; the record says who did it."""
-        succeeded, refusals = 0, Counter[str]()
-        for follow_up_id in list(queryset.order_by("scheduled_at", "pk").values_list("pk", flat=True)):
-            try:
-                note = act(follow_up_id)
-            except DomainError as refusal:
-                refusals[refusal.message] += 1
-            else:
-                succeeded += 1
-                self.log_change(request, FollowUpSchedule(pk=follow_up_id), note)
-        if succeeded:
-            self.message_user(request, f"{succeeded} {done}.", messages.SUCCESS)
-        for reason, count in refusals.items():
-            self.message_user(request, _("%d refused: %s") % (count, reason), messages.WARNING)
 
 
 def _found(word: str) -> QuerySet[FollowUpSchedule, Any]:

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from followups.admin.plans import REASONS
-from followups.admin.timeline import because
+from followups.admin.timeline_words import because
 from followups.models import FollowUpSchedule
 from followups.selectors.settings import effective_settings
 from followups.selectors.simulation import (

@@ -2,6 +2,7 @@
 
 from followups.models.analytics import FollowUpAnalytics
 from followups.models.audiences import Audience
+from followups.models.bulk import BulkChange, BulkItem
 from followups.models.channels import ChannelSwitch
 from followups.models.consent import ConsentEvent, InboundMessage
 from followups.models.deliveries import Attempt, ProviderEvent
@@ -19,6 +20,8 @@ __all__ = [
     "TEXT_FIELDS",
     "Attempt",
     "Audience",
+    "BulkChange",
+    "BulkItem",
     "ChannelSwitch",
     "ConsentEvent",
     "Device",

@@ -16,6 +16,7 @@ from followups.channels import get_channel
 from followups.choices import OPEN_ATTEMPT_STATES, State
 from followups.models import (
     Attempt,
+    BulkItem,
     ConsentEvent,
     Device,
     DirectMessage,
@@ -49,6 +50,7 @@ SUPPRESSION = "channel reason source created_at"
 CONSENT = "kind channel door wording created_at"
 DIRECT = "kind channel subject body state created_at finished_at"
 REPLY = "channel kind word received_at"
+ROW = "order state credits reason done_at"
 PREFERENCE = "channels_off quiet_start quiet_end paused_until updated_at"
 
 
@@ -66,6 +68,7 @@ def export_personal_data(user: User) -> dict[str, Any]:
         "suppressed_addresses": _all(suppressions_of(user), SUPPRESSION),
         "sessions": _all(sessions_of(user), SESSION),
         "follow_ups": [_follow_up(row) for row in _with_history(user)],
+        "rows_of_files": _all(BulkItem.objects.filter(user=user), ROW),
         "in_app_messages": _all(InAppMessage.objects.filter(user=user), IN_APP),
         "credits": {"balance": balance_of(user), "entries": _all(statement_of(user), ENTRY)},
     }

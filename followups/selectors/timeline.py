@@ -9,10 +9,11 @@ from typing import Any, Final
 from django.utils.timezone import now
 
 from credits.models import CreditEntry
-from followups.choices import WITHDRAWN_STATES, AttemptState, Origin, ReceiptKind, State
-from followups.models import Attempt, FollowUpSchedule, ProviderEvent
+from followups.choices import WITHDRAWN_STATES, AttemptState, BulkAction, Origin, ReceiptKind, State
+from followups.models import Attempt, BulkItem, FollowUpSchedule, ProviderEvent
 from followups.selectors.channels import is_paused
 from followups.selectors.refusals import refusals_of
+from jyotiflow.auditing.models import Action, AuditEntry
 
 # Why the gate or a limit lets a message wait; any other code of one that waits is its provider's.
 WAIT_CODES: Final = (
@@ -25,6 +26,7 @@ WAIT_CODES: Final = (
     "breaker_open",
     "admission_unknown",
 )
+STAFF_ACTS: Final = (Action.CANCELLED, Action.RETRIED, Action.RESCHEDULED)
 
 
 class Kind(StrEnum):
@@ -32,6 +34,8 @@ class Kind(StrEnum):
 
     SESSION_COMPLETED = auto()
     BOOKED = auto()  # origin
+    BY_STAFF = auto()  # action, actor; before and after of a move
+    FROM_FILE = auto()  # actor, change
     OTHER_LANGUAGE = auto()  # language, wanted
     CHARGED = auto()  # credits
     REFUNDED = auto()  # credits, code, reason
@@ -77,6 +81,7 @@ def timeline_of(follow_up: FollowUpSchedule) -> list[Step]:
     reports = [(attempt, event) for attempt in attempts for event in attempt.events.all()]
     steps = [
         *_booking(follow_up),
+        *_by_staff(follow_up),
         *_credits(follow_up),
         *_waiting_before(follow_up, attempts),
         *(step for attempt in attempts for step in _calls(attempt)),
@@ -96,6 +101,20 @@ def _booking(follow_up: FollowUpSchedule) -> Iterator[Step]:
     if follow_up.language != follow_up.wanted_language:
         languages = {"language": follow_up.language, "wanted": follow_up.wanted_language}
         yield Step(follow_up.created_at, Kind.OTHER_LANGUAGE, languages)
+
+
+def _by_staff(follow_up: FollowUpSchedule) -> Iterator[Step]:
+    acts = AuditEntry.objects.filter(object_id=str(follow_up.pk), action__in=STAFF_ACTS)
+    for act in acts.select_related("actor").order_by("pk"):
+        values: dict[str, Any] = {"action": act.action, "actor": act.actor.email if act.actor else ""}
+        for name, fields in (("before", act.before), ("after", act.after)):
+            if moment := fields.get("scheduled_at"):
+                values[name] = datetime.fromisoformat(moment)
+        yield Step(act.at, Kind.BY_STAFF, values)
+    rows = BulkItem.objects.filter(follow_up=follow_up, change__action=BulkAction.BOOK)
+    for row in rows.select_related("change__actor"):
+        values = {"actor": row.change.actor.email, "change": row.change_id}
+        yield Step(row.done_at or follow_up.created_at, Kind.FROM_FILE, values)
 
 
 def _credits(follow_up: FollowUpSchedule) -> Iterator[Step]:

@@ -29,6 +29,7 @@ from followups.models import (
 )
 from followups.selectors.privacy import direct_messages_to, is_on_its_way, suppressions_of
 from followups.services.direct import forget
+from followups.services.importing import forget_rows
 from followups.services.withdrawing import withdraw_for_erasure
 from jyotiflow.accounts.erasure import close_account, erase_account
 from jyotiflow.accounts.models import User
@@ -143,6 +144,7 @@ def _forget_messages(user: User) -> None:
 
 def _forget_what_was_kept(user: User) -> None:
     erase_sessions(user=user)
+    forget_rows(user=user)
     for model in (Device, RecipientPreference, IdempotentAnswer, InAppMessage):
         model.objects.filter(user=user).delete()
 

@@ -4,22 +4,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from django.conf import settings as django_settings
 from django.db import transaction
-from django.utils.timezone import now
 
 from credits.services import lock_account
-from followups.channels import get_channel
-from followups.choices import AttemptState, Origin, State
+from followups.choices import Origin
 from followups.exceptions import FollowUpNotFound
 from followups.models import FollowUpSchedule
-from followups.selectors.recipients import reachability
-from followups.selectors.refusals import CLOCK_DIFFERENCE, intent_of, limits_on_time, refusals_of
+from followups.selectors.changes import moving
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
 from jyotiflow.auditing.models import Action
 from jyotiflow.auditing.services import record_change
-from jyotiflow.exceptions import Conflict
 
 log = structlog.get_logger(__name__)
 
@@ -41,23 +36,13 @@ def reschedule_follow_up(
     follow_up = mine.select_for_update().first()
     if follow_up is None:
         raise FollowUpNotFound() if owner else FollowUpNotFound("There is no such follow-up.")
-    if follow_up.status != State.PENDING:
-        raise Conflict("Only a follow-up that is still scheduled can be moved.", code="not_pending")
-    if follow_up.attempts.filter(state__in=[AttemptState.ACCEPTED, AttemptState.ABANDONED]).exists():
-        raise Conflict("This follow-up was handed over before and is being tried again.", code="handed_over")
     settings = effective_settings()
     lock_account(user=follow_up.user)  # the user's lock: limits are looked at one request at a time
-    wanted = _lawful(follow_up, scheduled_at)
-    refusals = limits_on_time(
-        user=follow_up.user,
-        wanted=wanted,
-        settings=settings,
-        moving=follow_up.pk,
-        has_interval=owner is not None,
-    )
-    refusals += refusals_of(follow_up, wanted)
-    if refusals:
-        raise refusals[0]
+    found = moving(follow_up, scheduled_at, settings, by_reader=owner is not None)
+    if found.refusal:
+        raise found.refusal
+    assert found.scheduled_at is not None
+    wanted = found.scheduled_at
     before = {"scheduled_at": follow_up.scheduled_at}
     if owner is not None:
         follow_up.origin = Origin.MANUAL  # whoever booked it: the time is its reader's now
@@ -87,14 +72,3 @@ def reschedule_follow_up(
         )
     log.info("follow_up_rescheduled", follow_up_id=str(follow_up.pk), by_reader=owner is not None)
     return follow_up
-
-
-def _lawful(follow_up: FollowUpSchedule, wanted: datetime) -> datetime:
-    """The time, or the first after it at which the law lets the message go out; a past one as it is."""
-    moment = now()
-    if wanted < moment - CLOCK_DIFFERENCE or follow_up.channel not in django_settings.FOLLOWUP_CHANNELS:
-        return wanted
-    wanted = max(wanted, moment)
-    reach = reachability(user=follow_up.user, channel=follow_up.channel)
-    closed = get_channel(follow_up.channel).closed_hours(intent_of(follow_up, reach, wanted))
-    return closed.end_after(wanted) if closed else wanted

@@ -7,16 +7,15 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from credits.services import lock_account
-from followups.choices import AttemptState, Origin, State
-from followups.exceptions import FollowUpNotFound, TemplateNotFound
+from followups.choices import State
+from followups.exceptions import FollowUpNotFound
 from followups.models import FollowUpSchedule
-from followups.selectors.refusals import Order, refusals_of
-from followups.selectors.settings import effective_settings
+from followups.selectors.changes import anew, retrying
+from followups.selectors.settings import EffectiveSettings, effective_settings
 from followups.services.scheduling import book
 from jyotiflow.accounts.models import User
 from jyotiflow.auditing.models import Action
 from jyotiflow.auditing.services import record_change
-from jyotiflow.exceptions import Conflict
 from sessions_app.services import lock_session
 
 
@@ -34,30 +33,30 @@ def retry_follow_up(*, follow_up_id: UUID, actor: User | None = None) -> FollowU
     again = FollowUpSchedule.objects.filter(retry_of=follow_up).first()
     if again is not None:
         return again
-    if follow_up.archived_at is not None:
-        raise Conflict("It is too old to be tried again: schedule a new one.", code="archived")
     settings = effective_settings()
-    if not _never_went_out(follow_up):
-        raise Conflict("Only a follow-up that never went out can be tried again.", code="not_retriable")
-    if follow_up.refunded_at:
-        if follow_up.template.archived_at:
-            raise TemplateNotFound("Its template is archived and is not sold any more.")
-        if follow_up.session_id:
-            lock_session(session_id=follow_up.session_id)
-        account = lock_account(user=follow_up.user)
-        order = Order(follow_up.user, follow_up.template, now(), Origin.RETRY, follow_up.session)
-        again = book(
-            order,
-            settings,
-            account=account,
-            custom_variables=follow_up.custom_variables,
-            retry_of=follow_up,
-        )
-        _record(follow_up, {"booked_anew_as": again.pk, "credits": again.credits_charged}, actor)
-        return again
-    refusals = refusals_of(follow_up)
-    if refusals:
-        raise refusals[0]
+    if not follow_up.refunded_at:
+        if refusal := retrying(follow_up, settings).refusal:
+            raise refusal
+        return _queue_again(follow_up, settings, actor)
+    if follow_up.session_id:
+        lock_session(session_id=follow_up.session_id)
+    account = lock_account(user=follow_up.user)
+    if refusal := retrying(follow_up, settings).refusal:
+        raise refusal
+    booked = book(
+        anew(follow_up),
+        settings,
+        account=account,
+        custom_variables=follow_up.custom_variables,
+        retry_of=follow_up,
+    )
+    _record(follow_up, {"booked_anew_as": booked.pk, "credits": booked.credits_charged}, actor)
+    return booked
+
+
+def _queue_again(
+    follow_up: FollowUpSchedule, settings: EffectiveSettings, actor: User | None
+) -> FollowUpSchedule:
     follow_up.status = State.PENDING
     follow_up.tries = 0
     follow_up.due_at = now()
@@ -72,11 +71,3 @@ def _record(follow_up: FollowUpSchedule, after: dict[str, object], actor: User |
     if actor is not None:
         name = follow_up.template.name
         record_change(action=Action.RETRIED, of=follow_up, label=name, actor=actor, after=after)
-
-
-def _never_went_out(follow_up: FollowUpSchedule) -> bool:
-    """Failed before any provider may have taken it, or waiting although its time has come."""
-    if follow_up.status == State.FAILED:
-        perhaps = [AttemptState.ACCEPTED, AttemptState.ABANDONED]
-        return follow_up.sent_at is None and not follow_up.attempts.filter(state__in=perhaps).exists()
-    return follow_up.status == State.PENDING and follow_up.scheduled_at <= now()

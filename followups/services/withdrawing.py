@@ -11,12 +11,12 @@ from django.utils.timezone import now
 from credits.services import refund
 from followups.choices import OPEN_ATTEMPT_STATES, State
 from followups.exceptions import FollowUpNotFound
-from followups.models import Erasure, FollowUpSchedule
+from followups.models import FollowUpSchedule
+from followups.selectors.changes import cancelling, credits_due
 from followups.selectors.settings import effective_settings
 from jyotiflow.accounts.models import User
 from jyotiflow.auditing.models import Action
 from jyotiflow.auditing.services import record_change
-from jyotiflow.exceptions import Conflict
 from jyotiflow.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
@@ -35,9 +35,10 @@ def cancel_follow_up(
     follow_up = mine.select_for_update().first()
     if follow_up is None:
         raise FollowUpNotFound()
-    if follow_up.status != State.PENDING:
-        raise Conflict("Only a follow-up that is still scheduled can be cancelled.", code="not_pending")
-    _cancel(follow_up, refunds=effective_settings().refund_on_cancel, code="cancelled")
+    settings = effective_settings()
+    if refusal := cancelling(follow_up, settings).refusal:
+        raise refusal
+    _cancel(follow_up, refunds=settings.refund_on_cancel, code="cancelled")
     if actor is not None:
         record_change(
             action=Action.CANCELLED,
@@ -113,14 +114,10 @@ def fail_follow_up(
 
 
 def _save_and_refund(follow_up: FollowUpSchedule, *, refunds: bool, at: datetime) -> None:
-    """Locks are taken in one order everywhere: follow-up, session (by the save's trigger), account.
-
-    Of what an erased person bought nothing is kept back.
-    """
-    is_due = follow_up.credits_charged > 0 and follow_up.refunded_at is None
-    is_due = is_due and (refunds or Erasure.objects.filter(user=follow_up.user_id).exists())
-    if is_due:
-        follow_up.credits_refunded, follow_up.refunded_at = follow_up.credits_charged, at
+    """Locks are taken in one order everywhere: follow-up, session (by the save's trigger), account."""
+    due = credits_due(follow_up, refunds=refunds)
+    if due:
+        follow_up.credits_refunded, follow_up.refunded_at = due, at
     follow_up.save()
-    if is_due:
+    if due:
         refund(charge_key=follow_up.charge_key, key=follow_up.refund_key, reason="Follow-up not delivered")

@@ -48,6 +48,8 @@ STAFF_GROUPS: Mapping[str, Sequence[str]] = {
         "followups.send_test",
         "followups.switch_channel",
         "followups.view_attempt",
+        "followups.view_bulkchange",
+        "followups.view_bulkitem",
         "followups.view_channelswitch",
         "followups.view_consentevent",
         "followups.view_device",

@@ -54,6 +54,7 @@ CELERY_BEAT_SCHEDULE = {
     "plan missed sessions": _every(60, "followups.tasks.plan_missed_sessions"),
     "cancel overdue follow-ups": _every(300, "followups.tasks.cancel_overdue"),
     "archive finished follow-ups": _every(300, "followups.tasks.archive_finished"),
+    "go on with bulk changes": _every(1, "followups.tasks.go_on_with_bulk_changes"),
     "finish erasures": _every(60, "followups.tasks.finish_erasures"),
     "roll up analytics": _every(10, "followups.tasks.roll_up_analytics"),
     "pulse": _every(5, "followups.tasks.pulse"),

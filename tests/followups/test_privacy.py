@@ -246,6 +246,8 @@ def test_every_table_that_refers_to_a_person_is_thought_of() -> None:
         "auditing.AuditEntry",  # who of staff did it; people are numbers in it
         "credits.CreditAccount",
         "credits.CreditEntry",
+        "followups.BulkChange",  # who of staff asked for it
+        "followups.BulkItem",  # what the row of a file asked for is emptied
         "followups.ChannelSwitch",
         "followups.ConsentEvent",  # proof that a wish was heeded; by number and hash
         "followups.DirectMessage",  # who of staff wrote; to whom by hash, and no words

@@ -45,7 +45,7 @@ DOORS = (
     ),
     Mutation(
         "a reader moves past a booking's limits",
-        "followups/services/rescheduling.py",
+        "followups/selectors/changes.py",
         "    refusals += refusals_of(follow_up, wanted)\n",
         "    refusals = refusals_of(follow_up, wanted)\n",
         (f"{MOVING}::test_the_limits_of_a_booking_hold",),

@@ -13,6 +13,8 @@ from credits.services import grant
 from followups.models import (
     Attempt,
     Audience,
+    BulkChange,
+    BulkItem,
     ChannelSwitch,
     ConsentEvent,
     Device,
@@ -57,6 +59,7 @@ def copy(table: str, **changes: object) -> str:
 OUR_APPS = ("accounts", "auditing", "credits", "sessions_app", "followups")
 FOLLOW_UP, ATTEMPT = "follow_up_schedules", "follow_up_attempts"
 DIRECT = "follow_up_direct_messages"
+BULK, ITEM = "follow_up_bulk_changes", "follow_up_bulk_items"
 ENTRY, CONSENT = "credit_entries", "follow_up_consent_events"
 LONG_AGO = "2020-01-01T00:00:00Z"
 WITHDRAWN = {"status": "'cancelled'", "cancelled_at": "now()", "refunded_at": "now()"}
@@ -107,6 +110,22 @@ BREAKS: dict[str, list[str]] = {
         put("follow_up_template_versions", tamil_subject="'x'"),
         put("follow_up_template_versions", number=9),
     ],
+    "bulk_change_action_known": [put(BULK, action="'erase'")],
+    "bulk_change_state_known": [put(BULK, state="'lost'")],
+    "bulk_change_moves_one_way": [
+        put(BULK, action="'move'"),
+        put(BULK, action="'move'", move_to="now()", move_by_hours=1),
+        put(BULK, move_by_hours=1),
+    ],
+    "bulk_change_runs_once_confirmed": [put(BULK, state="'running'"), put(BULK, state="'finished'")],
+    "bulk_item_number_unique": [copy(ITEM, file_key="")],
+    "bulk_item_file_row_booked_once": [copy(ITEM, number=2)],
+    "bulk_item_state_known": [put(ITEM, state="'lost'", done_at="NULL")],
+    "bulk_item_code_iff_refused": [
+        put(ITEM, state="'refused'", done_at="NULL"),
+        put(ITEM, code="'why'"),
+    ],
+    "bulk_item_done_at_iff_done": [put(ITEM, state="'new'"), put(ITEM, done_at="NULL")],
     "direct_message_kind_known": [put(DIRECT, kind="'joke'")],
     "direct_message_state_known": [put(DIRECT, state="'lost'", finished_at="now()", **{'"to"': "''"})],
     "direct_message_finished_at_iff_final": [
@@ -238,6 +257,8 @@ def _rows(make_template: Any) -> None:
         follow_up_id=follow_up.pk, attempt_id=attempt.pk, channel="email", to="", language="en", body=""
     )
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="")
+    change = BulkChange.objects.create(actor=user, action="book")
+    BulkItem.objects.create(change=change, number=1, file_key="f:1", state="done", done_at=now())
     FollowUpAnalytics.objects.create(date=now().date(), template=template, channel="in_app")
     Audience.objects.create(last_on=now().date(), template=template, recipients=b"", readers=b"")
     Erasure.objects.create(user=user)

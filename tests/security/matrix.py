@@ -259,6 +259,8 @@ TABLES: Final[Mapping[str, Doors]] = {
     ),
     "django_celery_beat.solarschedule": Doors(actions=DELETE),
     "followups.attempt": read_only(O),
+    "followups.bulkchange": read_only(O),
+    "followups.bulkitem": read_only(O),
     "followups.channelswitch": read_only(O, pause=(O,), resume=(O,)),
     "followups.consentevent": read_only(O),
     "followups.device": Doors(view=(O,), add=NOBODY, change=NOBODY, actions=DELETE),
@@ -267,7 +269,9 @@ TABLES: Final[Mapping[str, Doors]] = {
     "followups.errorrule": Doors(view=(O,), add=(O,), change=(O,), actions={**DELETE, "restore": (O,)}),
     "followups.followupanalytics": read_only(O, F, V),
     "followups.followupschedule": read_only(
-        O, F, X, V, cancel_selected=(O,), retry_selected=(O,), export_selected=(X,)
+        *(O, F, X, V),
+        **dict.fromkeys(["cancel_selected", "move_selected", "retry_selected"], (O,)),
+        export_selected=(X,),
     ),
     "followups.followupsetting": Doors(view=(O, V), add=NOBODY, change=(O,), delete=NOBODY),
     "followups.followuptemplate": Doors(view=(T, O, V), add=(T,), change=(T,), delete=(T,)),
@@ -319,6 +323,19 @@ ADMIN_ROUTES: Final[Mapping[str, Call]] = {
     "admin/followups/simulate/": Call(behind_sign_in(IN, to=superusers_and(O))),
     "admin/followups/simulate/csv/": Call(behind_sign_in(IN, to=("superuser",)), or_else=(405,)),
     "admin/followups/settings/": Call(behind_sign_in(IN, to=superusers_and(O))),
+    "admin/followups/bulkchange/<int:pk>/progress/": Call(
+        behind_sign_in(IN, to=superusers_and(O)), or_else=(405,)
+    ),
+    "admin/followups/followupschedule/import/": Call(behind_sign_in(IN, to=superusers_and(O))),
+    "admin/followups/followupschedule/import/example/": Call(
+        behind_sign_in(IN, to=superusers_and(O)), or_else=(405,)
+    ),
+    **{
+        f"admin/followups/bulkchange/<int:pk>/{act}/": Call(
+            behind_sign_in(IN, to=superusers_and(O)), or_else=(405,)
+        )
+        for act in ("run", "stop")
+    },
     "admin/followups/sandboxmessage/<uuid:pk>/html/": Call(behind_sign_in(IN, to=superusers_and(T, O))),
     **{
         f"admin/followups/followuptemplate/{page}": Call(

@@ -19,9 +19,10 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from credits.services import grant
 from followups.addresses import hash_address
 from followups.channels.meanings import meaning
-from followups.choices import ErrorPhase, SuppressionReason
+from followups.choices import BulkAction, ErrorPhase, SuppressionReason
 from followups.keywords import understand
 from followups.models import ChannelSwitch, FollowUpSetting, IdempotentAnswer, SandboxMessage
+from followups.services import bulk
 from followups.services.analytics import roll_up_changed_days
 from followups.services.consent import opt_out, register_device, suppress
 from followups.services.direct import queue_notice
@@ -103,6 +104,7 @@ def _make_one_of_each(number: int, make_template: Any) -> None:
     erase_person(user=UserFactory(), actor=user)
     meaning(ErrorPhase.CALL, [("twilio", f"{90_100 + number}")])
     hear(message_id=f"SM{number}", channel="sms", phone=user.phone, reply=understand("stop"))
+    bulk.choose(actor=user, action=BulkAction.CANCEL, follow_ups=user.follow_ups.all())
     IdempotentAnswer.objects.create(user=user, key="k", request_hash="x", status=201)
     FollowUpSetting.objects.create(setting_key=f"left_over_{number}", setting_value="1")
     token = OutstandingToken.objects.create(user=user, jti=f"jti-{number}", token="", expires_at=now())

@@ -17,6 +17,8 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from followups.models import (
     Attempt,
     Audience,
+    BulkChange,
+    BulkItem,
     ConsentEvent,
     Device,
     Erasure,
@@ -43,6 +45,8 @@ REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = [model for model in REGISTERED if model._meta.app_label == "followups"]
 UNEDITABLE = [
     Attempt,
+    BulkChange,
+    BulkItem,
     ConsentEvent,
     Device,
     Erasure,

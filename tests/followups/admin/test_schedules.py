@@ -3,12 +3,9 @@
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils.timezone import now
 
-from credits.selectors import balance_of, imbalances
 from followups.choices import State
 from followups.exceptions import Rejected
 from followups.models import FollowUpSchedule, SessionPlan
@@ -22,14 +19,6 @@ from tests.followups.conftest import ScriptedChannel
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/followups/followupschedule/"
-
-
-def act(client: Client, action: str, *follow_ups: FollowUpSchedule) -> str:
-    """What the page says after an action on these rows."""
-    form = {"action": action, "_selected_action": [row.pk for row in follow_ups]}
-    answer = client.post(LIST, form, follow=True)
-    assert answer.status_code == 200
-    return " ".join(str(message) for message in answer.context["messages"])
 
 
 def names(client: Client, **query: str) -> list[Any]:
@@ -47,77 +36,6 @@ def failed(rich_user: User, make_template: Any, provider: ScriptedChannel, run_q
     follow_up.refresh_from_db()
     assert follow_up.status == State.FAILED
     return follow_up
-
-
-def test_cancelling_gives_the_credits_back_and_says_how_many_were_done(
-    admin_site: Client, admin: User, follow_up: FollowUpSchedule
-) -> None:
-    assert balance_of(follow_up.user) == 95
-    assert act(admin_site, "cancel_selected", follow_up) == "1 cancelled."
-    follow_up.refresh_from_db()
-    assert (follow_up.status, follow_up.credits_refunded) == (State.CANCELLED, 5)
-    assert balance_of(follow_up.user) == 100
-    entry = LogEntry.objects.get()
-    assert (entry.user, entry.object_id) == (admin, str(follow_up.pk))
-    assert "5 credits given back" in str(entry)
-
-
-def test_cancelling_keeps_the_credits_when_the_settings_say_so(
-    admin_site: Client, follow_up: FollowUpSchedule
-) -> None:
-    update_settings(changes={"refund_on_cancel": False})
-    assert act(admin_site, "cancel_selected", follow_up) == "1 cancelled."
-    assert balance_of(follow_up.user) == 95
-
-
-def test_a_refused_one_is_counted_with_its_reason_and_stops_no_other(
-    admin_site: Client, sent: FollowUpSchedule, make_template: Any
-) -> None:
-    update_settings(changes={"min_interval_hours": 0})
-    waiting = schedule_follow_up(user=sent.user, template_id=make_template(name="Later").pk)
-    said = act(admin_site, "cancel_selected", sent, waiting)
-    assert said == "1 cancelled. 1 refused: Only a follow-up that is still scheduled can be cancelled."
-    waiting.refresh_from_db()
-    sent.refresh_from_db()
-    assert (waiting.status, sent.status) == (State.CANCELLED, State.READ)
-
-
-def test_a_refunded_failure_is_booked_and_charged_anew(admin_site: Client, failed: FollowUpSchedule) -> None:
-    assert balance_of(failed.user) == 100
-    assert act(admin_site, "retry_selected", failed) == "1 queued again."
-    anew = FollowUpSchedule.objects.exclude(pk=failed.pk).get()
-    assert (anew.status, anew.credits_charged) == (State.PENDING, 5)
-    assert balance_of(failed.user) == 95
-    assert imbalances() == []
-    assert str(anew.pk) in str(LogEntry.objects.get())
-
-
-def test_what_went_out_is_not_tried_again(admin_site: Client, sent: FollowUpSchedule) -> None:
-    said = act(admin_site, "retry_selected", sent)
-    assert said == "1 refused: Only a follow-up that never went out can be tried again."
-    assert FollowUpSchedule.objects.count() == 1
-
-
-def test_without_credits_nothing_is_tried_again(
-    admin_site: Client, failed: FollowUpSchedule, make_template: Any
-) -> None:
-    update_settings(changes={"min_interval_hours": 0})
-    schedule_follow_up(
-        user=failed.user, template_id=make_template(name="Dear", credits_cost=100).pk, scheduled_at=now()
-    )
-    assert act(admin_site, "retry_selected", failed).startswith("1 refused: ")
-    assert balance_of(failed.user) == 0
-
-
-@pytest.mark.parametrize("action", ["cancel_selected", "retry_selected"])
-def test_looking_is_not_acting(client: Client, staff: User, follow_up: FollowUpSchedule, action: str) -> None:
-    staff.user_permissions.add(Permission.objects.get(codename="view_followupschedule"))
-    client.force_login(staff)
-    before = FollowUpSchedule.objects.values().get()
-    act(client, action, follow_up)
-    assert FollowUpSchedule.objects.values().get() == before
-    staff.user_permissions.add(Permission.objects.get(codename="change_followupschedule"))
-    assert act(client, action, follow_up).startswith("1 ")
 
 
 def test_the_list_shows_reader_state_moments_and_credits(admin_site: Client, sent: FollowUpSchedule) -> None:

@@ -9,15 +9,18 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
+from django.utils.formats import date_format
 from django.utils.timezone import now
 
-from followups.admin.timeline import SENTENCES, lines_of, standing_of
+from followups.admin.timeline import lines_of, standing_of
+from followups.admin.timeline_words import SENTENCES
 from followups.choices import AttemptState, Origin, ReceiptKind, State
 from followups.exceptions import NotProcessed, OutcomeUnknown, Rejected
 from followups.models import Attempt, FollowUpSchedule, ProviderEvent
 from followups.selectors.timeline import Kind, timeline_of
 from followups.services.consent import opt_out
 from followups.services.planning import plan_session
+from followups.services.rescheduling import reschedule_follow_up
 from followups.services.retrying import retry_follow_up
 from followups.services.scheduling import schedule_follow_up
 from followups.services.settings import update_settings
@@ -159,6 +162,17 @@ def test_another_language_than_the_reader_s_is_told(rich_user: User, make_templa
     assert any(line.startswith("To be sent in English, not in ") for line in told(follow_up))
 
 
+def test_what_staff_did_names_them(follow_up: FollowUpSchedule, admin: User) -> None:
+    before, wanted = follow_up.scheduled_at, follow_up.scheduled_at + timedelta(days=1)
+    reschedule_follow_up(follow_up_id=follow_up.pk, scheduled_at=wanted, actor=admin)
+    cancel_follow_up(follow_up_id=follow_up.pk, actor=admin)
+    zone = follow_up.user.zone
+    was, then = (f"{date_format(each.astimezone(zone), 'j M Y, H:i')}" for each in (before, wanted))
+    sentences = told(follow_up)
+    assert f"Moved from {was} to {then} by {admin.email}" in sentences
+    assert f"Cancelled by {admin.email}" in sentences
+
+
 def test_a_free_one_says_so(rich_user: User, make_template: Any) -> None:
     assert "Free of charge" in told(book(rich_user, make_template, credits_cost=0))
 
@@ -170,7 +184,15 @@ def test_every_kind_of_report_has_its_words(sent: FollowUpSchedule, kind: str) -
 
 
 def test_every_kind_of_step_has_its_words() -> None:
-    from_rows = {Kind.BOOKED, Kind.CHARGED, Kind.REFUNDED, Kind.KEPT, Kind.ENDED, Kind.REPORTED}
+    from_rows = {
+        Kind.BOOKED,
+        Kind.BY_STAFF,
+        Kind.CHARGED,
+        Kind.REFUNDED,
+        Kind.KEPT,
+        Kind.ENDED,
+        Kind.REPORTED,
+    }
     assert from_rows | {Kind(kind) for kind in SENTENCES} == set(Kind)
 
 
