@@ -21,6 +21,7 @@ def measure(stage: Stage, options: Options) -> Report:
             full[name] = p95(found["full"])
             report.add(f"claim.p95_ms_{name}", full[name], "ms")
             report.add(f"claim.empty_p95_ms_{name}", p95(found["empty"]), "ms")
+            report.add(f"claim.first_empty_p95_ms_{name}", p95(found["first_empty"]), "ms")
         report.add("claim.p95_10m_over_100k", full["10m"] / full["100k"], "×")
         report.add("claim.empty_p95_ms", p95(found["empty"]), "ms")
         say(f"  round {number + 1}: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in full.items()))

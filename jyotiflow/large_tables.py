@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
 COUNTED_UP_TO: Final = 10_000  # rows; reading so many index entries takes some milliseconds
+SURELY_MANY: Final = 20 * COUNTED_UP_TO  # rows expected: then not even those are counted
 DEEPEST: Final = 10_000  # rows that a page may skip; who looks further back narrows the list
 
 
@@ -23,12 +24,18 @@ class Count:
 
 
 def count_of(rows: QuerySet[Any]) -> Count:
-    """Count rows: exactly up to ``COUNTED_UP_TO``, by the planner's estimate beyond."""
+    """Count rows: exactly up to ``COUNTED_UP_TO``, by the planner's estimate beyond.
+
+    Where the planner expects very many they aren't looked at: to find so many without an index takes long.
+    """
+    plan = rows.order_by().values("pk").explain(format="json")  # empty where nothing can match
+    expected = int(json.loads(plan)[0]["Plan"]["Plan Rows"]) if plan else 0
+    if expected > SURELY_MANY:
+        return Count(expected, is_exact=False)
     counted = rows.order_by()[: COUNTED_UP_TO + 1].count()
     if counted <= COUNTED_UP_TO:
         return Count(counted, is_exact=True)
-    plan = json.loads(rows.order_by().values("pk").explain(format="json"))
-    return Count(max(counted, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)
+    return Count(max(counted, expected), is_exact=False)
 
 
 class LargePaginator(Paginator):

@@ -1,14 +1,19 @@
 """How many people, not messages: each is counted once, in however many days, templates and languages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
 
 from django.db.models import Max, Q
-from pyroaring import BitMap64
+from pyroaring import BitMap, BitMap64
 
 from followups.models import Audience
 from followups.models.audiences import AudienceSpan
+
+# How a set of 64 bits begins that is one of 32 bits: it has one part (8 bytes), whose ids begin with 0 (4).
+_SMALL_IDS: Final = (1).to_bytes(8, "little") + (0).to_bytes(4, "little")
+_NOBODY: Final = (0).to_bytes(8, "little")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,16 @@ def people_of(*, first: date | None, last: date | None, what: Q) -> People:
     """
     rows = Audience.objects.filter(_spans(first, last), what).values_list("recipients", "readers")
     recipients, readers = zip(*rows, strict=True) if rows else ((), ())
-    return People(len(union(recipients)), len(union(readers)))
+    return People(_size(recipients), _size(readers))
+
+
+def _size(sets: Sequence[bytes]) -> int:
+    """How many are in any of these sets; by 32 bits, in half the time, where no id has more."""
+    found = [bytes(each) for each in sets if each]
+    if any(each[:12] != _SMALL_IDS for each in found if each != _NOBODY):
+        return len(union(found))
+    small = [BitMap.deserialize(each[12:]) for each in found if each != _NOBODY]
+    return len(BitMap.union(*small)) if small else 0
 
 
 def union(sets: Iterable[bytes]) -> BitMap64:

@@ -9,6 +9,7 @@ import pytest
 from django.core.cache import cache
 from django.db.models import Count, Q
 from django.utils.timezone import now
+from pyroaring import BitMap64
 
 from followups.choices import State
 from followups.models import Audience, FollowUpAnalytics, FollowUpSchedule, FollowUpTemplate
@@ -170,6 +171,19 @@ def test_people_are_counted_once_and_exactly_in_any_period(
         change(FollowUpSchedule.objects.filter(pk__in=ids))
         recompute(days=[day.date(), day.date() - timedelta(days=40)])
         people_are_exact(history)
+
+
+@pytest.mark.parametrize("ids", [[1, 7, 9], [1, 2**32, 2**40 + 1], [2**33], []])
+def test_people_with_large_numbers_are_counted_too(make_template: Any, ids: list[int]) -> None:
+    template = make_template()
+    for day, some in enumerate([ids, ids[:2], []]):
+        sets = {"recipients": BitMap64(some).serialize(), "readers": BitMap64(some[1:]).serialize()}
+        last_on = now().date() - timedelta(days=day)
+        Audience.objects.create(
+            span="day", last_on=last_on, template=template, channel="email", language="en", **sets
+        )
+    people = people_of(first=None, last=None, what=Q())
+    assert (people.recipients, people.readers) == (len(ids), max(0, len(ids) - 1))
 
 
 def test_what_nobody_was_sent_any_more_is_not_kept(history: list[FollowUpTemplate]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
@@ -49,6 +50,17 @@ def test_many_rows_are_estimated(rows: list[Session], monkeypatch: pytest.Monkey
     assert (count.number, count.is_exact) == (7, False)
     few = count_of(Session.objects.filter(pk__in=[row.pk for row in rows[:3]]))
     assert (few.number, few.is_exact) == (3, True)
+
+
+def test_surely_many_rows_are_not_looked_at(rows: list[Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE sessions")
+    assert count_of(Session.objects.all()).is_exact
+    monkeypatch.setattr(large_tables, "SURELY_MANY", 6)
+    with CaptureQueriesContext(connection) as queries:
+        assert count_of(Session.objects.all()) == large_tables.Count(7, is_exact=False)
+    assert [query["sql"].split()[0] for query in queries] == ["EXPLAIN"]
+    assert count_of(Session.objects.filter(pk__in=[])) == large_tables.Count(0, is_exact=True)
 
 
 def test_an_estimate_is_never_less_than_what_was_seen(
