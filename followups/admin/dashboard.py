@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from followups.admin.channels import channel_states, switch_by_hand
 from followups.admin.charts import COLUMNS, FILES, charts_of
 from followups.admin.periods import PeriodForm, today
-from followups.admin.timeline import because
+from followups.admin.timeline_words import because
 from followups.choices import State
 from followups.conf import CHANNEL_LABELS, channel_choices
 from followups.models import FollowUpAnalytics

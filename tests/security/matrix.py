@@ -274,7 +274,9 @@ TABLES: Final[Mapping[str, Doors]] = {
         export_selected=(X,),
     ),
     "followups.followupsetting": Doors(view=(O, V), add=NOBODY, change=(O,), delete=NOBODY),
-    "followups.followuptemplate": Doors(view=(T, O, V), add=(T,), change=(T,), delete=(T,)),
+    "followups.followuptemplate": Doors(
+        view=(T, O, V), add=(T,), change=(T,), delete=(T,), actions={"export_selected": (T, O, V)}
+    ),
     "followups.idempotentanswer": read_only(),
     "followups.inappmessage": read_only(O),
     "followups.inboundmessage": read_only(O),
@@ -323,6 +325,7 @@ ADMIN_ROUTES: Final[Mapping[str, Call]] = {
     "admin/followups/simulate/": Call(behind_sign_in(IN, to=superusers_and(O))),
     "admin/followups/simulate/csv/": Call(behind_sign_in(IN, to=("superuser",)), or_else=(405,)),
     "admin/followups/settings/": Call(behind_sign_in(IN, to=superusers_and(O))),
+    "admin/followups/followuptemplate/import/": Call(behind_sign_in(IN, to=superusers_and(T))),
     "admin/followups/bulkchange/<int:pk>/progress/": Call(
         behind_sign_in(IN, to=superusers_and(O)), or_else=(405,)
     ),

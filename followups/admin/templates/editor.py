@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from followups.admin.filters import IsSetFilter
 from followups.admin.templates.applying import apply_page
+from followups.admin.templates.files import TemplateFiles
 from followups.admin.templates.forms import TemplateForm
 from followups.admin.templates.palette import palette
 from followups.admin.templates.previews import mail_page, preview_page
@@ -35,8 +36,9 @@ class ArchivedFilter(IsSetFilter):
 
 
 @admin.register(FollowUpTemplate)
-class FollowUpTemplateAdmin(admin.ModelAdmin):
+class FollowUpTemplateAdmin(TemplateFiles):
     form = TemplateForm
+    actions = ("export_selected",)
     list_display = (
         "name",
         "tamil_name",
