@@ -23,6 +23,7 @@ PARTS = {
     "receipts": Part("benchmarks.receipts"),
     "lateness": Part("benchmarks.lateness"),
     "scale": Part("benchmarks.scale"),
+    "switches": Part("benchmarks.switches"),
     # These share what they make: databases with years of history.
     "rollup": Part("benchmarks.rollup", database="bench_history"),
     "claim": Part("benchmarks.claim", database="bench_history"),

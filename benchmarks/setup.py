@@ -8,7 +8,7 @@ class Ours:
     """The product's workers. Every worker takes every queue."""
 
     processes: int = 2
-    threads: int = 32
+    threads: int = 128
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -21,7 +21,7 @@ class PostOffice:
     threads: int = 5
 
 
-# What docs/performance.md recommends. A connection a thread, and a few for what is asked beside.
+# What docs/performance.md recommends. Most threads wait: for their provider, or for those they commit with.
 OURS = Ours(environment={"DATABASE_POOL_SIZE": "40"})
 POST_OFFICE = {
     "post_office_default": PostOffice(),
