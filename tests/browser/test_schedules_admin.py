@@ -11,8 +11,8 @@ from django.utils.timezone import now
 from playwright.sync_api import Page, expect
 
 from credits.selectors import balance_of
-from followups.choices import State
-from followups.models import FollowUpSchedule
+from followups.choices import BulkState
+from followups.models import BulkChange, FollowUpSchedule
 from followups.services.bulk import AT_ONCE
 from followups.services.scheduling import schedule_follow_up
 from followups.services.settings import update_settings
@@ -34,6 +34,12 @@ def operator(transactional_db: None) -> User:
 def act(page: Page, action: str) -> None:
     page.get_by_label("Action:").select_option(label=action)
     page.get_by_role("button", name="Go").click()
+
+
+def work_until(state: BulkState) -> None:
+    """Work on the one bulk change as beat has it done each second."""
+    while BulkChange.objects.get().state != state:
+        go_on_with_bulk_changes()
 
 
 def select(page: Page, follow_up: FollowUpSchedule) -> None:
@@ -123,17 +129,12 @@ def test_all_that_match_are_moved_in_the_background_with_a_bar(
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_role("status")).to_contain_text(f"Looked at {AT_ONCE} of {count}.")
     visitor.check_access()
-    go_on_with_bulk_changes()  # as beat has it done each second; the page looks again by itself
+    work_until(BulkState.READY)  # the page looks again by itself
     expect(page.get_by_role("status")).to_contain_text(f"{count} will be moved.")
     page.get_by_role("button", name="Yes, do it").click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_role("status")).to_contain_text(f"{AT_ONCE} of {count} dealt with.")
-    while FollowUpSchedule.objects.filter(
-        channel="in_app", status=State.PENDING, scheduled_at__lt=start
-    ).exists():
-        go_on_with_bulk_changes()
-    go_on_with_bulk_changes()
-    go_on_with_bulk_changes()
+    work_until(BulkState.FINISHED)
     expect(page.get_by_role("status")).to_contain_text(f"{count} moved.")
     expect(page.get_by_role("progressbar")).to_have_count(0)
     moved = FollowUpSchedule.objects.filter(scheduled_at=start + timedelta(hours=2))
