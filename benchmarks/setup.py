@@ -8,7 +8,7 @@ class Ours:
     """The product's workers. Every worker takes every queue."""
 
     processes: int = 2
-    threads: int = 128
+    threads: int = 64
     environment: dict[str, str] = field(default_factory=dict)
 
 

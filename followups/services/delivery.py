@@ -29,8 +29,9 @@ from jyotiflow.postgresql.prepared import prepared_cursor
 
 log = structlog.get_logger(__name__)
 
-LOOKS_IN_BRIEF: Final = 5  # at a provider that has just been called for the first time
-LOOK_SECONDS: Final = 0.1  # between two of them; then the message goes back to the queue for a second or two
+# Before the next looks at a provider that has just been called for the first time in a while; after the last
+# of them the message goes back to the queue for a second or two.
+LOOKS_AFTER_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.2)
 LONGEST_GATE_SECONDS = 5  # from the gate to the socket; a worker slower than that was frozen
 
 # Who holds a claim's token is under way (`follow_up_leased_iff_sending`); asked for the status too, the
@@ -72,10 +73,10 @@ def deliver(*, follow_up_id: UUID, token: UUID) -> None:
     turn = _STARTING.ask(Ticket(follow_up_id, token))
     if turn is None:
         return
-    for _ in range(LOOKS_IN_BRIEF):
+    for seconds in LOOKS_AFTER_SECONDS:
         if not (turn.refusal and turn.refusal.is_brief):
             break
-        time.sleep(LOOK_SECONDS)
+        time.sleep(seconds)
         turn = _ENTERING.ask(turn.begun)
     if turn.refusal:
         put_off(begun=turn.begun, refusal=turn.refusal)

@@ -6,7 +6,7 @@ from jyotiflow.settings.data import REDIS_URL
 from jyotiflow.settings.environment import env
 from jyotiflow.settings.followups import FOLLOWUP_LOOK_INTERVAL_SECONDS
 
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)  # where the hints go
 if env.bool("HINT_TRANSPORT", default=True):
     CELERY_BROKER_TRANSPORT = "jyotiflow.hints:Transport"  # else the stock one of the URL's scheme
 CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -20,7 +20,7 @@ from followups.models import Attempt, ChannelSwitch, FollowUpSchedule
 from followups.selectors.channels import breaker_key, breakers, claimable, is_paused
 from followups.services import admission
 from followups.services.admission import BREAKER_CALLS, BREAKER_FAILURES, give_back, report
-from followups.services.delivery import LOOK_SECONDS, deliver
+from followups.services.delivery import LOOKS_AFTER_SECONDS, deliver
 from followups.services.dispatch import claim_due
 from followups.services.scheduling import schedule_follow_up
 from followups.services.settings import update_settings
@@ -191,7 +191,7 @@ def test_for_the_first_answers_on_their_way_it_is_waited(
     due(1)
     for _ in range(BREAKER_CALLS):
         admit("email")
-    answer = threading.Timer(1.5 * LOOK_SECONDS, report, ["email", Accepted("1")])
+    answer = threading.Timer(sum(LOOKS_AFTER_SECONDS[:3]), report, ["email", Accepted("1")])
     answer.start()
     assert run_queue() == 1
     answer.join()
