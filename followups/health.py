@@ -5,8 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Count, Min, Sum
-from django.db.models.functions import Now
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.crypto import constant_time_compare
 from django.utils.timezone import now
@@ -18,6 +17,7 @@ from redis.exceptions import RedisError
 from followups.choices import BreakerState, RuleOrigin, State
 from followups.models import ChannelSwitch, ErrorRule, FollowUpSchedule, ProviderEvent
 from followups.selectors.channels import breakers
+from followups.selectors.queue import queues, together
 from jyotiflow.errors import error_body, only
 from jyotiflow.health import check_health
 
@@ -59,22 +59,24 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class QueueCollector(Collector):
-    """What waits, is under way or in doubt, by channel, counted in the queue's own small indexes."""
+    """What waits, is under way or in doubt, by channel."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         open_ones = GaugeMetricFamily(
-            "followups_open", "Follow-ups that are not finished.", labels=["channel", "state"]
+            "followups_open",
+            "Follow-ups that are not finished, up to 100,000 of each.",
+            labels=["channel", "state"],
         )
-        states = [
-            FollowUpSchedule.objects.filter(status=state)
-            .values_list("channel", "status")
-            .annotate(number=Count("*"))
-            .order_by()
-            for state in (State.PENDING, State.SENDING, State.IN_DOUBT)
-        ]  # one by one: each is counted in an index of its own, without its rows
-        counted = states[0].union(*states[1:], all=True).order_by("channel", "status")
-        for channel, state, count in counted:
-            open_ones.add_metric([channel, state], count)
+        found = queues()
+        for channel, queue in found.items():
+            counts = {
+                State.PENDING: queue.pending,
+                State.SENDING: queue.under_way,
+                State.IN_DOUBT: queue.in_doubt,
+            }
+            for state, count in counts.items():
+                if count:
+                    open_ones.add_metric([channel, state], count)
         yield open_ones
         paused = GaugeMetricFamily("followups_channel_paused", "1: staff have paused it.", labels=["channel"])
         switched_off = set(ChannelSwitch.objects.filter(is_paused=True).values_list("channel", flat=True))
@@ -88,11 +90,7 @@ class QueueCollector(Collector):
             for channel, breaker in breakers().items():
                 open_breakers.add_metric([channel], int(breaker.state != BreakerState.CLOSED))
         yield open_breakers
-        # Claimed ones too: a claim whose channel has no worker waits like any other.
-        waiting = FollowUpSchedule.objects.filter(
-            status__in=[State.PENDING, State.SENDING], due_at__lte=Now()
-        )
-        oldest = waiting.aggregate(due_at=Min("due_at"))["due_at"]
+        oldest = together(list(found.values())).oldest_due_at
         yield GaugeMetricFamily(
             "followups_oldest_due_seconds",
             "How long the oldest due follow-up has been waiting.",

@@ -23,14 +23,16 @@ def _count(condition: str) -> str:
 _LOOK: Final = f"""
     SELECT names.channel,
            {_count("'pending' AND due_at <= now()")},
-           (SELECT min(due_at) {_QUEUE} 'pending' AND due_at <= now()),
+           least((SELECT min(due_at) {_QUEUE} 'pending' AND due_at <= now()),
+                 (SELECT min(due_at) {_QUEUE} 'sending')),
            {_count("'pending' AND due_at > now() AND due_at <= now() + interval '1 hour'")},
            {_count("'pending' AND due_at > now() AND due_at <= now() + interval '24 hours'")},
            {_count("'pending' AND due_at < now() - %(stuck)s")}
                + {_count("'sending' AND due_at < now() - %(stuck)s")},
            {_count("'sending'")},
            {_count("'sending' AND lease_until <= now() - %(grace)s")},
-           {_count("'in_doubt'")}
+           {_count("'in_doubt'")},
+           {_count("'pending'")}
       FROM unnest(%(channels)s::text[]) WITH ORDINALITY AS names (channel, place)
      ORDER BY names.place
 """  # noqa: S608  only our own words are put in
@@ -42,13 +44,14 @@ class Queue:
 
     channel: str
     due: int = 0
-    oldest_due_at: datetime | None = None
+    oldest_due_at: datetime | None = None  # of claimed ones too: without a worker they wait like any other
     next_hour: int = 0
     next_day: int = 0  # with the next hour
     overdue: int = 0  # due for longer than `STUCK_AFTER`, claimed or not
     under_way: int = 0
     abandoned: int = 0  # under way, and its lease ran out
     in_doubt: int = 0
+    pending: int = 0  # due or not
 
 
 def queues() -> Mapping[str, Queue]:
@@ -77,4 +80,5 @@ def together(found: Sequence[Queue]) -> Queue:
         under_way=sum(each.under_way for each in found),
         abandoned=sum(each.abandoned for each in found),
         in_doubt=sum(each.in_doubt for each in found),
+        pending=sum(each.pending for each in found),
     )
