@@ -280,5 +280,5 @@ class SandboxMessageAdmin(HistoryAdmin):
 
     @admin.display(description=_("HTML as text"))
     def html_as_text(self, message: SandboxMessage) -> str:
-        field = '<textarea rows="12" cols="90" readonly>\n{}</textarea>'
-        return format_html(field, message.html) if message.html else NOTHING
+        field = '<textarea rows="12" cols="90" readonly aria-label="{}">\n{}</textarea>'
+        return format_html(field, _("HTML as text"), message.html) if message.html else NOTHING

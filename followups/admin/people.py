@@ -100,8 +100,8 @@ def _log(request: HttpRequest, person: User, note: str) -> None:
 @admin.register(Erasure)
 class ErasureAdmin(HistoryAdmin):
     list_display = (
-        "person",
         moment_column("requested_at", _("requested")),
+        "person",
         moment_column("finished_at", _("finished")),
         "actor",
     )
