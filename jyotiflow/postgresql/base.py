@@ -12,15 +12,24 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.conf import settings
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 from psycopg_pool import ConnectionPool
 
 _Wrapper: Any = base.DatabaseWrapper  # its published type doesn't know all that may be overridden
 
 
+class DatabaseOperations(operations.DatabaseOperations):
+    """Knows the text of a prepared statement, too."""
+
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str:
+        """What was executed; of a prepared statement its text, without values."""
+        return super().last_executed_query(cursor, sql, params) or str(sql)
+
+
 class DatabaseWrapper(_Wrapper):
     """Takes no broken connection out of the pool, as far as that can be known beforehand."""
 
+    ops_class = DatabaseOperations
     _given_back: ClassVar[WeakKeyDictionary[Any, float]] = WeakKeyDictionary()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:

@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings as in_force
 from django.db import OperationalError, connections
 from django.db.utils import load_backend
+from django.test.utils import CaptureQueriesContext
 from psycopg_pool import PoolTimeout
 from pytest_django import Settings
 
@@ -194,3 +195,11 @@ def test_no_trigger_is_ignored_and_that_is_said_beforehand(database: Any) -> Non
     with database.cursor() as cursor:
         cursor.execute("SHOW pgtrigger.ignore")
         assert cursor.fetchone() == ("{}",)
+
+
+def test_a_prepared_statement_is_told_of_by_its_text(database: Any) -> None:
+    with CaptureQueriesContext(database) as captured:
+        for _ in range(4):
+            with database.prepared_cursor() as cursor:
+                cursor.execute("SELECT %s::int", [1])
+    assert [query["sql"] for query in captured][-1] == "SELECT %s::int"
