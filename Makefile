@@ -42,8 +42,9 @@ messages: install-dev ## gather the pages' texts into locale/ (needs gettext) an
 	  --ignore '.venv/*' --ignore '.local/*' --ignore 'tests/*' --ignore 'docs/*'
 	$(PY) -c "import polib; polib.pofile('$(TAMIL).po').save_as_mofile('$(TAMIL).mo')"
 
-screenshots: install-dev ## every page for readers and a mail, as they look, into docs/screenshots (needs chromium)
-	SCREENSHOTS=docs/screenshots $(PY) -m pytest tests/browser/test_looks.py tests/browser/test_mail.py
+screenshots: install-dev ## pages and mails, as they look, into docs/screenshots (needs chromium)
+	SCREENSHOTS=docs/screenshots $(PY) -m pytest tests/browser/test_looks.py tests/browser/test_admin_looks.py \
+	  tests/browser/test_mail.py
 
 lint: install-dev ## what must be clean: ruff, types, migrations, system checks
 	$(PY) -m ruff check .

@@ -15,6 +15,7 @@ from playwright.sync_api import Page
 from followups.links import link_preferences_path, read_unsubscribe_token, unsubscribe_url
 from tests.browser.conftest import DESKTOP, PHONE, World
 from tests.factories import UserFactory
+from tests.followups.web.conftest import many
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
@@ -66,6 +67,21 @@ def test_a_reader_s_pages(world: World, visit: Any, look: str, language: str) ->
     for name, path in {"empty": "/followups/", "empty-inbox": "/followups/inbox"}.items():
         empty.open(path)
         examine(empty, name, language, look)
+
+
+@LOOKS
+def test_ten_thousand_follow_ups(world: World, visit: Any, look: str, language: str) -> None:
+    thanks = world.pending.template
+    many(world.reader, thanks, world.session, 9_000)
+    many(world.reader, thanks, None, 1_000)
+    visitor = visit(world.reader, **EVERY_LOOK[look])
+    visitor.open(f"/language/{language}")
+    for name, path in {
+        "many": "/followups/",
+        "many-session": f"/followups/session/{world.session.pk}",
+    }.items():
+        visitor.open(path)
+        examine(visitor, name, language, look)
 
 
 @LOOKS
