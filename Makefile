@@ -13,7 +13,7 @@ WORKERS ?= 2
 PY := .venv/bin/python
 # Type checks load the settings; nothing is signed with these.
 CHECK_ENV := ENV_FILES=off SECRET_KEY=only-for-checks JWT_SECRET=only-for-checks
-TAMIL := locale/ta/LC_MESSAGES/django
+TAMIL := locale/ta/LC_MESSAGES
 COMPILE := $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 
 .DEFAULT_GOAL := help
@@ -38,9 +38,12 @@ mutants: install-dev ## plant each known bug in a copy of the tree, and see that
 	@exec $(PY) -m tests.mutants $(ARGS)
 
 messages: install-dev ## gather the pages' texts into locale/ (needs gettext) and compile the translations
-	$(CHECK_ENV) $(PY) manage.py makemessages --locale ta --no-obsolete --no-wrap --add-location file \
-	  --ignore '.venv/*' --ignore '.local/*' --ignore 'tests/*' --ignore 'docs/*'
-	$(PY) -c "import polib; polib.pofile('$(TAMIL).po').save_as_mofile('$(TAMIL).mo')"
+	for domain in django djangojs; do \
+	  $(CHECK_ENV) $(PY) manage.py makemessages --domain $$domain --locale ta --no-obsolete --no-wrap \
+	    --add-location file --ignore '.venv/*' --ignore '.local/*' --ignore 'tests/*' --ignore 'docs/*' \
+	    --ignore 'vendor' && \
+	  $(PY) -c "import polib; polib.pofile('$(TAMIL)/$$domain.po').save_as_mofile('$(TAMIL)/$$domain.mo')" || exit 1; \
+	done
 
 screenshots: install-dev ## pages and mails, as they look, into docs/screenshots (needs chromium)
 	SCREENSHOTS=docs/screenshots $(PY) -m pytest tests/browser/test_looks.py tests/browser/test_admin_looks.py \
