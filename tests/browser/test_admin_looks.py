@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.utils.timezone import now
 from playwright.sync_api import expect
 
 from credits.models import CreditAccount
@@ -12,8 +13,8 @@ from followups.services import bulk
 from followups.services.analytics import roll_up_changed_days
 from followups.services.settings import update_settings
 from followups.services.templates import save_template
-from followups.tasks import pulse
 from jyotiflow.accounts.models import User
+from jyotiflow.health import record_pulse
 from tests.browser.conftest import World
 from tests.browser.test_looks import EVERY_LOOK, SCREENSHOTS, keep
 from tests.factories import UserFactory
@@ -38,9 +39,11 @@ def pages_of(world: World, boss: User) -> dict[str, str]:
     )
     change = bulk.choose(actor=boss, action=BulkAction.CANCEL, follow_ups=FollowUpSchedule.objects.all())
     bulk.go_on(change_id=change.pk)
-    roll_up_changed_days()
-    pulse()
     read = FollowUpSchedule.objects.get(status="read")
+    FollowUpSchedule.objects.filter(pk=read.pk).update(delivered_at=now(), read_at=now())
+    roll_up_changed_days()
+    for part in ("beat", "worker"):
+        record_pulse(part)
     account = CreditAccount.objects.get(user=world.reader)
     return {
         "index": "/admin/",

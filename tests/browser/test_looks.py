@@ -128,8 +128,11 @@ def keep(name: str, page: Page, size: Mapping[str, int], *, windows: int) -> Non
     height = size["height"]
     if windows > 1:
         height = min(page.evaluate("document.documentElement.scrollHeight"), windows * height)
-    how = {"format": "webp", "quality": 80, "captureBeyondViewport": True}
+        page.set_viewport_size({"width": size["width"], "height": height})  # frames out of sight stay empty
+        page.wait_for_timeout(1_000)
+    how = {"format": "webp", "quality": 80}
     how["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1}
     taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", how)
     Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
     (Path(SCREENSHOTS) / f"{name}.webp").write_bytes(b64decode(taken["data"]))
+    page.set_viewport_size({"width": size["width"], "height": size["height"]})
