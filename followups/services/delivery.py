@@ -127,8 +127,6 @@ def enter(begun: Sequence[Begun]) -> list[Turn]:
         try:
             answers = pass_gate([turn.begun for turn in at_once])
         except Exception as error:
-            if len(at_once) == 1:
-                raise
             log.warning("gate_failed", size=len(at_once), error=type(error).__name__)
         else:
             for turn, answer in zip(at_once, answers, strict=True):

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from followups.choices import AttemptState, State
 from followups.exceptions import NotProcessed, OutcomeUnknown
 from followups.models import Attempt, FollowUpSchedule, RecipientPreference, Suppression
 from followups.services.accepting import Ended, settle_all
-from followups.services.delivery import Ticket, begin
+from followups.services.delivery import Ticket, begin, enter
 from followups.services.dispatch import claim_due
 from followups.services.gating import Begun, Passed, pass_gate
 from followups.services.grouping import ALONE, LARGEST_GROUP, Group
@@ -162,6 +163,17 @@ class TestGate:
         passed = pass_gate([begun[0], begun[0]])
         assert [each is None for each in passed] == [False, True]
         assert Attempt.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_gate_that_breaks_for_a_group_is_before_each_of_it_again(
+    begun: list[Begun], settings: Settings, tmp_path: Path
+) -> None:
+    settings.FAILPOINTS, settings.FAILPOINTS_DIR = {"in_gate": "raise"}, str(tmp_path)
+    turns = enter(begun)
+    assert [turn.passed for turn in turns] == [ALONE] * 6
+    assert Attempt.objects.count() == 0
+    assert all(isinstance(pass_gate([turn.begun])[0], Passed) for turn in turns)
 
 
 @pytest.mark.django_db
