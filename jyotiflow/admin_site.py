@@ -12,6 +12,8 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.functional import Promise
 
+from jyotiflow.naming import translate_names
+
 View: TypeAlias = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -71,3 +73,7 @@ class PanelSite(AdminSite):
 
 class PanelConfig(AdminConfig):
     default_site = "jyotiflow.admin_site.PanelSite"
+
+    def ready(self) -> None:
+        translate_names()
+        super().ready()

@@ -1,6 +1,7 @@
 """The admin site of the follow-ups: templates, schedules, deliveries, people, figures, settings."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from followups.admin import (
     analytics,
@@ -44,7 +45,7 @@ __all__ = [
     "templates",
 ]
 
-admin.site.site_header = "JyotiFlow Follow-ups"
-admin.site.site_title = "JyotiFlow Follow-ups"
-admin.site.index_title = "Administration"
+admin.site.site_header = _("JyotiFlow Follow-ups")
+admin.site.site_title = _("JyotiFlow Follow-ups")
+admin.site.index_title = _("Administration")
 admin.site.enable_nav_sidebar = False  # the lists need the width; the index page is one click away
