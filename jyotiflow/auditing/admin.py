@@ -116,7 +116,7 @@ class AuditEntryAdmin(ExportAdmin, LargeTableAdmin):
     @admin.display(description=_("before → after"))
     def difference(self, entry: AuditEntry) -> SafeString | str:
         rows = [
-            (change.name.replace("_", " "), _marked("del", change.before), _marked("ins", change.after))
+            (_(change.name.replace("_", " ")), _marked("del", change.before), _marked("ins", change.after))
             for change in field_changes(entry)
         ]
         if not rows:
@@ -134,7 +134,7 @@ class AuditEntryAdmin(ExportAdmin, LargeTableAdmin):
 def changes_in_short(entry: AuditEntry) -> SafeString | str:
     """Each changed field on a line: its name, what it was, what it became."""
     lines = [
-        (name.replace("_", " "), _short(entry.before.get(name)), _short(entry.after.get(name)))
+        (_(name.replace("_", " ")), _short(entry.before.get(name)), _short(entry.after.get(name)))
         for name in dict.fromkeys([*entry.before, *entry.after])
     ]
     return format_html_join("", '<span class="change">{}: {} → {}</span>', lines) or NOTHING

@@ -1,4 +1,4 @@
-"""What may be wrong with a form, and lengths of time."""
+"""What may be wrong with a form, lengths of time, days of the week."""
 
 from django.utils.translation import gettext_noop, ngettext
 
@@ -65,3 +65,12 @@ ngettext("%(num)d week", "%(num)d weeks", 2)
 ngettext("%(num)d day", "%(num)d days", 2)
 ngettext("%(num)d hour", "%(num)d hours", 2)
 ngettext("%(num)d minute", "%(num)d minutes", 2)
+
+# days in short
+gettext_noop("Mon")
+gettext_noop("Tue")
+gettext_noop("Wed")
+gettext_noop("Thu")
+gettext_noop("Fri")
+gettext_noop("Sat")
+gettext_noop("Sun")
