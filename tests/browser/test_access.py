@@ -14,11 +14,13 @@ from django.urls import reverse
 from followups.models import FollowUpTemplate
 from jyotiflow.accounts.models import User
 from jyotiflow.admin_site import PAGES
-from tests.browser.conftest import DESKTOP, PHONE, Visitor, browser, visit
+from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.factories import UserFactory
+from tests.followups.admin.conftest import make_rows
 from tests.followups.admin.test_pages import REGISTERED, first, page, request_of_superuser
+from tests.followups.conftest import make_template, run_queue
 
-__all__ = ["browser", "visit"]
+__all__ = ["make_rows", "make_template", "run_queue"]
 pytestmark = pytest.mark.django_db(transaction=True)
 LOOKS: dict[str, dict[str, Any]] = {
     "en": {"size": DESKTOP, "color_scheme": "light"},
