@@ -64,7 +64,7 @@ class QueueCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         open_ones = GaugeMetricFamily(
             "followups_open",
-            "Follow-ups that are not finished, up to 100,000 of each.",
+            "Follow-ups that are not finished, up to 10,000 of each.",
             labels=["channel", "state"],
         )
         found = queues()

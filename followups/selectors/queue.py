@@ -11,7 +11,7 @@ from django.db import connection
 from followups.selectors.follow_ups import STUCK_AFTER
 
 LEASE_GRACE: Final = timedelta(minutes=1)  # expired leases are taken back every 15 seconds
-COUNTED_UP_TO: Final = 100_000  # of each; index entries alone, so that looking stays cheap when much waits
+COUNTED_UP_TO: Final = 10_000  # of each, in index entries alone: looking costs the same however many wait
 
 _QUEUE: Final = "FROM ONLY follow_up_schedules WHERE channel = names.channel AND status ="
 
